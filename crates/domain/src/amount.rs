@@ -22,7 +22,11 @@ impl Quantity {
 
     /// An amount between nothing and [`Quantity::MAX`].
     pub const fn new(amount: i64) -> Result<Self, OutOfRange> {
-        if amount < 0 || amount > Self::MAX.0 { Err(OutOfRange) } else { Ok(Self(amount)) }
+        if amount < 0 || amount > Self::MAX.0 {
+            Err(OutOfRange)
+        } else {
+            Ok(Self(amount))
+        }
     }
 
     /// The number of base units.

@@ -99,7 +99,10 @@ impl OrderId {
     /// The order a client named by an `Idempotency-Key`: the same key of the same merchant is the same order.
     #[must_use]
     pub fn from_key(merchant: MerchantId, key: &str) -> Self {
-        Self(Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("larder/order/{merchant}/{key}").as_bytes()))
+        Self(Uuid::new_v5(
+            &Uuid::NAMESPACE_OID,
+            format!("larder/order/{merchant}/{key}").as_bytes(),
+        ))
     }
 
     /// Whether a client named it, so that it may arrive again long after the first time.

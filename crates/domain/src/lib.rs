@@ -1,6 +1,6 @@
 //! The rules of orders and stock, and nothing else: no clock, no randomness, no input or output.
 //!
-//! What is here: ids and amounts ([`ids`], [`amount`]), an order as a client states it ([`order`]), a merchant's
+//! What is here: ids, amounts and money ([`ids`], [`amount`], [`money`]), an order as a client states it ([`order`]), a merchant's
 //! ingredients and recipes with the decisions taken against them ([`pantry`]), and the threshold that raises an
 //! alert once per crossing ([`threshold`]).
 //!
@@ -11,6 +11,7 @@
 
 pub mod amount;
 pub mod ids;
+pub mod money;
 pub mod order;
 pub mod pantry;
 pub mod threshold;

@@ -102,9 +102,15 @@ impl Status {
     /// The state that a word names.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Pending, Self::Reserved, Self::Confirmed, Self::Cancelled, Self::Rejected]
-            .into_iter()
-            .find(|status| status.as_str() == word)
+        [
+            Self::Pending,
+            Self::Reserved,
+            Self::Confirmed,
+            Self::Cancelled,
+            Self::Rejected,
+        ]
+        .into_iter()
+        .find(|status| status.as_str() == word)
     }
 
     /// Whether nothing follows.
@@ -130,7 +136,13 @@ mod tests {
 
     #[test]
     fn a_final_state_has_no_next() {
-        let all = [Status::Pending, Status::Reserved, Status::Confirmed, Status::Cancelled, Status::Rejected];
+        let all = [
+            Status::Pending,
+            Status::Reserved,
+            Status::Confirmed,
+            Status::Cancelled,
+            Status::Rejected,
+        ];
         for from in all {
             let has_next = all.into_iter().any(|to| from.step(to).is_ok());
             assert_eq!(has_next, !from.is_final(), "{from:?}");
@@ -141,10 +153,25 @@ mod tests {
     #[test]
     fn lines_have_bounds() {
         assert_eq!(check_lines([].into_iter()), Err(LinesError::Empty));
-        assert_eq!(check_lines([1, 0].into_iter()), Err(LinesError::Quantity { index: 1, quantity: 0 }));
-        assert_eq!(check_lines([-3].into_iter()), Err(LinesError::Quantity { index: 0, quantity: -3 }));
-        assert_eq!(check_lines([10_001].into_iter()), Err(LinesError::Quantity { index: 0, quantity: 10_001 }));
-        assert_eq!(check_lines(vec![1; 101].into_iter()), Err(LinesError::TooMany { count: 101 }));
+        assert_eq!(
+            check_lines([1, 0].into_iter()),
+            Err(LinesError::Quantity { index: 1, quantity: 0 })
+        );
+        assert_eq!(
+            check_lines([-3].into_iter()),
+            Err(LinesError::Quantity { index: 0, quantity: -3 })
+        );
+        assert_eq!(
+            check_lines([10_001].into_iter()),
+            Err(LinesError::Quantity {
+                index: 0,
+                quantity: 10_001
+            })
+        );
+        assert_eq!(
+            check_lines(vec![1; 101].into_iter()),
+            Err(LinesError::TooMany { count: 101 })
+        );
         assert_eq!(check_lines(vec![1; 100].into_iter()), Ok(()));
     }
 }

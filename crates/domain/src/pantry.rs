@@ -197,12 +197,19 @@ impl Pantry {
             for (ingredient, amount) in recipe.parts {
                 let slot = ingredients
                     .binary_search_by_key(&ingredient, |known| known.id)
-                    .map_err(|_| UnknownIngredient { product: recipe.product, ingredient })?;
+                    .map_err(|_| UnknownIngredient {
+                        product: recipe.product,
+                        ingredient,
+                    })?;
                 parts.push((narrow(slot), amount));
             }
             index.push((recipe.product, narrow(parts.len())));
         }
-        Ok(Self { ingredients: ingredients.into(), recipes: index.into(), parts: parts.into() })
+        Ok(Self {
+            ingredients: ingredients.into(),
+            recipes: index.into(),
+            parts: parts.into(),
+        })
     }
 
     /// The ingredients, in order of their ids.
@@ -221,9 +228,13 @@ impl Pantry {
     pub fn demand(&self, lines: &[Line]) -> Result<Vec<Demand>, Rejection> {
         let mut taken: Vec<(u32, Quantity)> = Vec::with_capacity(lines.len() * 4);
         for line in lines {
-            let recipe = self.recipe(line.product).ok_or(Rejection::UnknownProduct(line.product))?;
+            let recipe = self
+                .recipe(line.product)
+                .ok_or(Rejection::UnknownProduct(line.product))?;
             for (slot, amount) in recipe {
-                let amount = amount.times(i64::from(line.quantity)).map_err(|_| Rejection::DemandOutOfRange)?;
+                let amount = amount
+                    .times(i64::from(line.quantity))
+                    .map_err(|_| Rejection::DemandOutOfRange)?;
                 taken.push((*slot, amount));
             }
         }
@@ -235,7 +246,11 @@ impl Pantry {
                 Some(last) if last.slot == slot => {
                     last.amount = last.amount.plus(amount).map_err(|_| Rejection::DemandOutOfRange)?;
                 }
-                _ => demand.push(Demand { slot, ingredient: self.ingredients[slot].id, amount }),
+                _ => demand.push(Demand {
+                    slot,
+                    ingredient: self.ingredients[slot].id,
+                    amount,
+                }),
             }
         }
         Ok(demand)
@@ -261,7 +276,9 @@ impl Pantry {
         let mut crossings = Vec::new();
         for part in demand {
             let on_hand = self.ingredients[part.slot].stock.on_hand;
-            let rest = on_hand.minus(part.amount).expect("the demand was granted against this very stock");
+            let rest = on_hand
+                .minus(part.amount)
+                .expect("the demand was granted against this very stock");
             crossings.extend(self.set_on_hand(part.slot, rest));
         }
         crossings
@@ -277,11 +294,15 @@ impl Pantry {
         let on_hand = match change {
             Adjustment::Restock(amount) => stock.on_hand.plus(amount).map_err(|_| Refusal::OutOfRange)?,
             Adjustment::Waste(amount) if amount > stock.available() => {
-                return Err(Refusal::MoreThanAvailable { available: stock.available() });
+                return Err(Refusal::MoreThanAvailable {
+                    available: stock.available(),
+                });
             }
             Adjustment::Waste(amount) => stock.on_hand.minus(amount).map_err(|_| Refusal::OutOfRange)?,
             Adjustment::Recount(level) if level < stock.reserved => {
-                return Err(Refusal::BelowReserved { reserved: stock.reserved });
+                return Err(Refusal::BelowReserved {
+                    reserved: stock.reserved,
+                });
             }
             Adjustment::Recount(level) => level,
         };
@@ -306,7 +327,12 @@ impl Pantry {
             }
             Observation::Fires => {
                 ingredient.stock.alert_armed = false;
-                Some(Crossing { ingredient: ingredient.id, before, after, threshold: ingredient.threshold })
+                Some(Crossing {
+                    ingredient: ingredient.id,
+                    before,
+                    after,
+                    threshold: ingredient.threshold,
+                })
             }
         }
     }

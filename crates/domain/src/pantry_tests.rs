@@ -15,16 +15,37 @@ fn q(amount: i64) -> Quantity {
 }
 
 fn ingredient(id: IngredientId, level: i64) -> Ingredient {
-    let threshold = Threshold { full_level: q(level), percent: 50 };
-    Ingredient { id, threshold, stock: Stock { on_hand: q(level), reserved: Quantity::ZERO, alert_armed: true } }
+    let threshold = Threshold {
+        full_level: q(level),
+        percent: 50,
+    };
+    Ingredient {
+        id,
+        threshold,
+        stock: Stock {
+            on_hand: q(level),
+            reserved: Quantity::ZERO,
+            alert_armed: true,
+        },
+    }
 }
 
 fn burger_bar() -> Pantry {
     Pantry::new(
-        vec![ingredient(ONION, 1000), ingredient(BEEF, 20_000), ingredient(CHEESE, 5000)],
         vec![
-            Recipe { product: CHEESEBURGER, parts: vec![(BEEF, q(150)), (CHEESE, q(60))] },
-            Recipe { product: BURGER, parts: vec![(BEEF, q(150)), (CHEESE, q(30)), (ONION, q(20))] },
+            ingredient(ONION, 1000),
+            ingredient(BEEF, 20_000),
+            ingredient(CHEESE, 5000),
+        ],
+        vec![
+            Recipe {
+                product: CHEESEBURGER,
+                parts: vec![(BEEF, q(150)), (CHEESE, q(60))],
+            },
+            Recipe {
+                product: BURGER,
+                parts: vec![(BEEF, q(150)), (CHEESE, q(30)), (ONION, q(20))],
+            },
         ],
     )
     .unwrap()
@@ -41,7 +62,9 @@ fn order(pantry: &mut Pantry, lines: &[Line]) -> Result<Vec<Crossing>, Rejection
 
 #[test]
 fn lines_that_share_an_ingredient_are_summed() {
-    let demand = burger_bar().demand(&[line(BURGER, 2), line(CHEESEBURGER, 1), line(BURGER, 1)]).unwrap();
+    let demand = burger_bar()
+        .demand(&[line(BURGER, 2), line(CHEESEBURGER, 1), line(BURGER, 1)])
+        .unwrap();
     let amounts: Vec<_> = demand.iter().map(|part| (part.ingredient, part.amount.get())).collect();
     assert_eq!(amounts, [(BEEF, 600), (CHEESE, 150), (ONION, 60)]);
 }
@@ -52,17 +75,29 @@ fn the_burger_bar_alerts_once_a_crossing() {
     let mut alerts = Vec::new();
     for n in 1..=50 {
         let crossings = order(&mut bar, &[line(BURGER, 1)]).unwrap();
-        alerts.extend(crossings.iter().map(|crossing| (n, crossing.ingredient, crossing.before, crossing.after)));
+        alerts.extend(
+            crossings
+                .iter()
+                .map(|crossing| (n, crossing.ingredient, crossing.before, crossing.after)),
+        );
     }
     let refused = order(&mut bar, &[line(BURGER, 1)]).unwrap_err();
-    let shortfall = Shortfall { ingredient_id: ONION, needed: q(20), available: q(0) };
+    let shortfall = Shortfall {
+        ingredient_id: ONION,
+        needed: q(20),
+        available: q(0),
+    };
     assert_eq!(refused, Rejection::InsufficientStock(vec![shortfall]));
 
     let restock = bar.decide_adjustment(ONION, Adjustment::Restock(q(1000))).unwrap();
     assert_eq!(bar.adjust(&restock), None);
     for n in 51..=100 {
         let crossings = order(&mut bar, &[line(BURGER, 1)]).unwrap();
-        alerts.extend(crossings.iter().map(|crossing| (n, crossing.ingredient, crossing.before, crossing.after)));
+        alerts.extend(
+            crossings
+                .iter()
+                .map(|crossing| (n, crossing.ingredient, crossing.before, crossing.after)),
+        );
     }
     let expected = [
         (26, ONION, q(500), q(480)),
@@ -80,29 +115,53 @@ fn a_refused_order_names_everything_it_lacks_and_takes_nothing() {
     let Rejection::InsufficientStock(shortfalls) = order(&mut bar, &[line(BURGER, 200)]).unwrap_err() else {
         panic!("there is not enough for 200 burgers");
     };
-    let lacking: Vec<_> = shortfalls.iter().map(|s| (s.ingredient_id, s.needed.get(), s.available.get())).collect();
-    assert_eq!(lacking, [(BEEF, 30_000, 20_000), (CHEESE, 6000, 5000), (ONION, 4000, 1000)]);
+    let lacking: Vec<_> = shortfalls
+        .iter()
+        .map(|s| (s.ingredient_id, s.needed.get(), s.available.get()))
+        .collect();
+    assert_eq!(
+        lacking,
+        [(BEEF, 30_000, 20_000), (CHEESE, 6000, 5000), (ONION, 4000, 1000)]
+    );
     assert_eq!(bar, before);
 }
 
 #[test]
 fn a_product_without_a_recipe_entry_is_unknown() {
     let unknown = ProductId::new(99);
-    assert_eq!(burger_bar().decide_order(&[line(unknown, 1)]), Err(Rejection::UnknownProduct(unknown)));
+    assert_eq!(
+        burger_bar().decide_order(&[line(unknown, 1)]),
+        Err(Rejection::UnknownProduct(unknown))
+    );
 }
 
 #[test]
 fn a_demand_beyond_all_bounds_is_refused() {
-    let vast = vec![Recipe { product: BURGER, parts: vec![(BEEF, Quantity::MAX)] }];
+    let vast = vec![Recipe {
+        product: BURGER,
+        parts: vec![(BEEF, Quantity::MAX)],
+    }];
     let pantry = Pantry::new(vec![ingredient(BEEF, 1)], vast).unwrap();
-    assert_eq!(pantry.decide_order(&[line(BURGER, 2)]), Err(Rejection::DemandOutOfRange));
+    assert_eq!(
+        pantry.decide_order(&[line(BURGER, 2)]),
+        Err(Rejection::DemandOutOfRange)
+    );
 }
 
 #[test]
 fn a_recipe_of_unknown_ingredients_is_an_error() {
-    let recipe = Recipe { product: BURGER, parts: vec![(BEEF, q(1))] };
+    let recipe = Recipe {
+        product: BURGER,
+        parts: vec![(BEEF, q(1))],
+    };
     let error = Pantry::new(vec![], vec![recipe]).unwrap_err();
-    assert_eq!(error, UnknownIngredient { product: BURGER, ingredient: BEEF });
+    assert_eq!(
+        error,
+        UnknownIngredient {
+            product: BURGER,
+            ingredient: BEEF
+        }
+    );
 }
 
 #[test]
@@ -130,8 +189,7 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let one_line =
-        (prop_oneof![Just(BURGER), Just(CHEESEBURGER)], 1..60_i32).prop_map(|(product, n)| line(product, n));
+    let one_line = (prop_oneof![Just(BURGER), Just(CHEESEBURGER)], 1..60_i32).prop_map(|(product, n)| line(product, n));
     let adjustment = (0..3, 0..2500_i64).prop_map(|(kind, amount)| match kind {
         0 => Adjustment::Restock(q(amount)),
         1 => Adjustment::Waste(q(amount)),
@@ -158,7 +216,10 @@ fn run(pantry: &mut Pantry, step: &Step) -> (Vec<(usize, i64)>, Vec<Crossing>) {
         Step::Adjust(id, change) => match pantry.decide_adjustment(*id, *change) {
             Ok(adjusted) => {
                 let level = pantry.ingredients()[adjusted.slot].stock.on_hand.get();
-                (vec![(adjusted.slot, adjusted.on_hand.get() - level)], pantry.adjust(&adjusted).into_iter().collect())
+                (
+                    vec![(adjusted.slot, adjusted.on_hand.get() - level)],
+                    pantry.adjust(&adjusted).into_iter().collect(),
+                )
             }
             Err(_) => (vec![], vec![]),
         },

@@ -48,7 +48,10 @@ mod tests {
     use super::*;
 
     fn half_of(full_level: i64) -> Threshold {
-        Threshold { full_level: Quantity::new(full_level).unwrap(), percent: 50 }
+        Threshold {
+            full_level: Quantity::new(full_level).unwrap(),
+            percent: 50,
+        }
     }
 
     fn q(amount: i64) -> Quantity {
@@ -70,7 +73,10 @@ mod tests {
 
     #[test]
     fn the_largest_levels_do_not_overflow() {
-        let full = Threshold { full_level: Quantity::MAX, percent: 100 };
+        let full = Threshold {
+            full_level: Quantity::MAX,
+            percent: 100,
+        };
         assert!(!full.is_low(Quantity::MAX));
         assert!(full.is_low(q(Quantity::MAX.get() - 1)));
     }
