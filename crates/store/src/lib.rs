@@ -1,1 +1,13 @@
-//! store.
+//! Postgres: every table, every statement, nothing of what they mean.
+//!
+//! A module holds the statements of one subject and the plain types they take and give. Rules are in `domain`; who
+//! may write what is said where the table is created (`migrations/`).
+//!
+//! To add a subject: a migration, a module here, a fresh-database test beside it, and `cargo xtask sqlx`.
+
+pub mod database;
+pub mod error;
+pub mod migrate;
+
+pub use database::{Database, DatabaseConfig};
+pub use error::StoreError;
