@@ -7,6 +7,7 @@
 
 pub mod database;
 pub mod error;
+pub mod mail;
 pub mod migrate;
 
 pub use database::{Database, DatabaseConfig};
