@@ -1,0 +1,90 @@
+//! Dead letters: a record that cannot be handled goes aside as it was, with the reason, and the partition moves on.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rdkafka::message::Header;
+use schemas::{Topic, events::Micros};
+
+use crate::{
+    config::{KafkaConfig, Names},
+    headers::rfc3339,
+    producer::{DeliveryError, Producer, ProducerTuning, SendError},
+    record::Record,
+};
+
+/// Why a record was put aside, as the headers of the dead letter say it.
+#[derive(Clone, Copy, Debug)]
+pub struct Why<'a> {
+    /// A word for programs: `undecodable`, `smtp_rejected`, ….
+    pub reason: &'a str,
+    /// A sentence for people.
+    pub detail: &'a str,
+    /// How often it was tried.
+    pub attempts: u32,
+}
+
+/// A dead letter could not be written; the record must not be passed over.
+#[derive(Debug, thiserror::Error)]
+pub enum DeadLetterError {
+    /// It was not taken.
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// It was not acknowledged.
+    #[error(transparent)]
+    Delivery(#[from] DeliveryError),
+}
+
+/// Writes the dead letters of one group.
+#[derive(Clone)]
+pub struct DeadLetters {
+    producer: Producer,
+    names: Names,
+    group: &'static str,
+}
+
+impl DeadLetters {
+    /// The dead letters of a group, by a producer that is there already.
+    #[must_use]
+    pub fn new(producer: Producer, names: Names, group: &'static str) -> Self {
+        Self { producer, names, group }
+    }
+
+    /// The dead letters of a group that produces nothing else.
+    pub fn connect(kafka: &KafkaConfig, group: &'static str) -> Result<Self, rdkafka::error::KafkaError> {
+        let tuning = ProducerTuning {
+            linger: Duration::ZERO,
+            message_timeout: Duration::from_secs(30),
+            queue_records: 1000,
+            queue_kbytes: 16 * 1024,
+        };
+        Ok(Self::new(Producer::new(kafka, &tuning)?, kafka.names.clone(), group))
+    }
+
+    /// Puts a record of `topic` aside and waits until that is stored.
+    pub async fn put(&self, topic: &Topic, record: &Record, why: Why<'_>) -> Result<(), DeadLetterError> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let at = rfc3339(Micros(i64::try_from(now.as_micros()).unwrap_or(i64::MAX)));
+        let said = [
+            ("dlq_reason", why.reason.to_owned()),
+            ("dlq_detail", why.detail.to_owned()),
+            ("dlq_group", self.names.group(self.group)),
+            ("dlq_topic", record.topic.clone()),
+            ("dlq_partition", record.partition.to_string()),
+            ("dlq_offset", record.offset.to_string()),
+            ("dlq_attempts", why.attempts.to_string()),
+            ("dlq_at", at),
+        ];
+        let headers = said.iter().fold(record.owned_headers(), |headers, (key, value)| {
+            headers.insert(Header {
+                key,
+                value: Some(value),
+            })
+        });
+        let batch = crate::producer::Batch::new();
+        let key = record.key.as_deref().unwrap_or_default();
+        let value = record.value.as_deref().unwrap_or_default();
+        self.producer
+            .send_in(&batch, &self.names.dead_letters(topic, self.group), key, value, headers)?;
+        Ok(batch.acknowledged().await?)
+    }
+}
