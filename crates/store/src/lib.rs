@@ -5,10 +5,15 @@
 //!
 //! To add a subject: a migration, a module here, a fresh-database test beside it, and `cargo xtask sqlx`.
 
+pub mod catalogue;
 pub mod database;
 pub mod error;
 pub mod mail;
 pub mod migrate;
+pub mod moment;
+pub mod movements;
+pub mod orders;
+pub mod stock_levels;
 
 pub use database::{Database, DatabaseConfig};
 pub use error::StoreError;
