@@ -334,8 +334,12 @@ fn last_port(url: &str) -> Option<u16> {
 fn stop_in_order(processes: &[Identity]) {
     let (postgres, others): (Vec<_>, Vec<_>) = processes.iter().partition(|process| process.name == "postgres");
     for group in [others, postgres] {
-        group.iter().for_each(|process| process.ask_to_stop());
-        group.iter().for_each(|process| process.stop());
+        for process in &group {
+            process.ask_to_stop();
+        }
+        for process in &group {
+            process.stop();
+        }
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) const USER: &str = "postgres";
 /// Larder's database.
 pub(crate) const DATABASE: &str = "larder";
 
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 /// The kernel takes no longer path for a unix socket, file name included.
 const LONGEST_SOCKET_DIR: usize = 85;
 

@@ -15,7 +15,7 @@ pub(crate) const API: &str = "/apis/ccompat/v7";
 /// Its database.
 pub(crate) const DATABASE: &str = "apicurio";
 
-const READY_WITHIN: Duration = Duration::from_secs(120);
+const READY_WITHIN: Duration = Duration::from_mins(2);
 
 /// A registry on its way up.
 #[derive(Debug)]
