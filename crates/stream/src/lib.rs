@@ -2,7 +2,8 @@
 //!
 //! What is here: addresses and names ([`config`]), the wire format and the registry behind it ([`wire`],
 //! [`registry`]), headers ([`headers`]), the producer with its acknowledgements ([`producer`]), the at-least-once
-//! loop that sinks run on ([`consume`]), dead letters ([`dead_letter`]) and where a key belongs ([`partition`]).
+//! loop that sinks run on ([`consume`]), dead letters ([`dead_letter`]), where a key belongs ([`partition`]), and what an
+//! operator brings in line: [`topics`] and [`subjects`].
 //!
 //! What is not: what a record means (`schemas`, `domain`), and the stock-processor's own loop, which keeps its
 //! position in Postgres (`stock-processor`).
@@ -17,6 +18,8 @@ pub mod partition;
 pub mod producer;
 pub mod record;
 pub mod registry;
+pub mod subjects;
+pub mod topics;
 pub mod wire;
 
 pub use config::{KafkaConfig, Names, RegistryConfig};
