@@ -93,10 +93,12 @@ pub async fn merchant(database: &Database, merchant: MerchantId) -> Result<Optio
     )
     .fetch_all(&mut *connection)
     .await?;
-    let ingredients =
-        sqlx::query!("SELECT ingredient_id, reference FROM ingredients WHERE merchant_id = $1", merchant.get())
-            .fetch_all(&mut *connection)
-            .await?;
+    let ingredients = sqlx::query!(
+        "SELECT ingredient_id, reference FROM ingredients WHERE merchant_id = $1",
+        merchant.get()
+    )
+    .fetch_all(&mut *connection)
+    .await?;
     let out_of_shape = |what: &str| StoreError::Conflict(format!("merchant {merchant} has a {what} out of shape"));
     Ok(Some(Merchant {
         id: merchant,
@@ -118,7 +120,10 @@ pub async fn merchant(database: &Database, merchant: MerchantId) -> Result<Optio
             .collect::<Result<_, StoreError>>()?,
         ingredients: ingredients
             .into_iter()
-            .map(|row| Ingredient { id: IngredientId::new(row.ingredient_id), reference: row.reference })
+            .map(|row| Ingredient {
+                id: IngredientId::new(row.ingredient_id),
+                reference: row.reference,
+            })
             .collect(),
     }))
 }
@@ -143,7 +148,10 @@ pub async fn customer(
     )
     .fetch_optional(database.pool())
     .await?;
-    Ok(row.map(|row| Customer { id: CustomerId::new(row.customer_id), email: row.email }))
+    Ok(row.map(|row| Customer {
+        id: CustomerId::new(row.customer_id),
+        email: row.email,
+    }))
 }
 
 /// Tells whose catalogue changes, from the moment it was made until it fails.
@@ -174,7 +182,10 @@ impl Changes {
     pub async fn next(&mut self) -> Result<Option<Change>, StoreError> {
         let notification = self.listener.try_recv().await?;
         Ok(notification.map(|notification| {
-            notification.payload().parse().map_or(Change::Anything, |id| Change::Merchant(MerchantId::new(id)))
+            notification
+                .payload()
+                .parse()
+                .map_or(Change::Anything, |id| Change::Merchant(MerchantId::new(id)))
         }))
     }
 }

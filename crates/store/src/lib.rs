@@ -5,7 +5,10 @@
 //!
 //! To add a subject: a migration, a module here, a fresh-database test beside it, and `cargo xtask sqlx`.
 
+pub mod alerts;
+pub mod batch;
 pub mod catalogue;
+mod copy;
 pub mod database;
 pub mod error;
 pub mod mail;
@@ -13,6 +16,9 @@ pub mod migrate;
 pub mod moment;
 pub mod movements;
 pub mod orders;
+pub mod outcomes;
+pub mod pantries;
+pub mod shards;
 pub mod stock_levels;
 
 pub use database::{Database, DatabaseConfig};

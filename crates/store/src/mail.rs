@@ -83,6 +83,23 @@ pub struct OwedDeadLetter {
     pub record: SourceRecord,
 }
 
+/// What became of an alert's mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// `pending`, `sending`, `sent` or `failed`.
+    pub state: String,
+    /// How often sending was begun.
+    pub attempts: i32,
+    /// The mail's Message-ID, once sending was begun.
+    pub message_id: Option<String>,
+    /// What went wrong last, also where the mail reached only some of its recipients.
+    pub last_error: Option<String>,
+    /// Why it failed for good.
+    pub failure: Option<String>,
+    /// Whether its record is in the dead-letter topic.
+    pub is_dead_lettered: bool,
+}
+
 /// How much there is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backlog {
@@ -367,6 +384,25 @@ pub async fn mark_dead_lettered(
     .execute(database.pool())
     .await?;
     Ok(())
+}
+
+/// What became of an alert's mail; none where no such alert was entered.
+pub async fn delivery(
+    database: &Database,
+    merchant_id: MerchantId,
+    alert_id: AlertId,
+) -> Result<Option<Delivery>, StoreError> {
+    let delivery = sqlx::query_as!(
+        Delivery,
+        "SELECT state, attempts, message_id, last_error, failure, dead_lettered_at IS NOT NULL AS \"is_dead_lettered!\"
+         FROM mail_deliveries
+         WHERE merchant_id = $1 AND alert_id = $2",
+        merchant_id.get(),
+        alert_id.get(),
+    )
+    .fetch_optional(database.pool())
+    .await?;
+    Ok(delivery)
 }
 
 /// How much there is to do, and when next.

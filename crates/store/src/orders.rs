@@ -88,7 +88,9 @@ fn lines(flat: &[i64]) -> Option<Vec<OrderLine>> {
 
 /// Shortfalls out of their flat array: ingredient, needed, available, …
 fn shortfalls(flat: &[i64]) -> Option<Vec<Shortfall>> {
-    let (shortfalls, []) = flat.as_chunks() else { return None };
+    let (shortfalls, []) = flat.as_chunks() else {
+        return None;
+    };
     shortfalls
         .iter()
         .map(|&[ingredient, needed, available]| {

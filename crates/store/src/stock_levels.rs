@@ -49,7 +49,10 @@ pub async fn list(database: &Database, merchant: MerchantId) -> Result<Vec<Stock
             };
             Ok(StockLevel {
                 ingredient_id: IngredientId::new(row.ingredient_id),
-                threshold: Threshold { full_level: amount(row.full_level)?, percent: row.threshold_pct },
+                threshold: Threshold {
+                    full_level: amount(row.full_level)?,
+                    percent: row.threshold_pct,
+                },
                 stock: Stock {
                     on_hand: amount(row.on_hand)?,
                     reserved: amount(row.reserved)?,
