@@ -47,7 +47,7 @@ impl Process {
             .spawn()
             .with_context(|| format!("cannot start {name} ({command:?})"))?;
         let pid = i32::try_from(child.id())?;
-        let started = start_time(pid).with_context(|| format!("{name} ended as soon as it was started"))?;
+        let started = stat(pid).context("xtask needs Linux's /proc")?.started;
         Ok(Self {
             identity: Identity {
                 name: name.into(),
@@ -98,7 +98,7 @@ impl Process {
 impl Identity {
     /// Whether this very process still runs.
     pub(crate) fn alive(&self) -> bool {
-        start_time(self.pid) == Some(self.started)
+        stat(self.pid).is_some_and(|stat| stat.started == self.started && !stat.zombie)
     }
 
     /// Asks it to stop, without waiting.
@@ -176,15 +176,21 @@ fn shown(command: &Command) -> String {
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
-/// Field 22 of /proc/PID/stat, unless the process is gone or a zombie.
-fn start_time(pid: i32) -> Option<u64> {
+/// What /proc/PID/stat tells.
+struct Stat {
+    started: u64,
+    zombie: bool,
+}
+
+fn stat(pid: i32) -> Option<Stat> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The second field is the name in brackets and may hold anything: count from behind it.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    if fields.next()? == "Z" {
-        return None;
-    }
-    fields.nth(18)?.parse().ok()
+    let zombie = fields.next()? == "Z";
+    Some(Stat {
+        started: fields.nth(18)?.parse().ok()?,
+        zombie,
+    })
 }
 
 #[cfg(test)]
@@ -207,9 +213,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut command = Command::new("sh");
         command.args(["-c", "echo no such luck; exit 3"]);
-        let Ok(mut process) = Process::start("sh", command, &dir.path().join("log")) else {
-            return;
-        };
+        let mut process = Process::start("sh", command, &dir.path().join("log")).unwrap();
         let error = process
             .wait_until(Duration::from_secs(10), || false)
             .unwrap_err()

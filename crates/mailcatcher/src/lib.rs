@@ -20,8 +20,9 @@ mod session;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -38,7 +39,7 @@ use script::Script;
 pub struct Config {
     /// The address to listen on; port 0 takes any free one.
     pub addr: SocketAddr,
-    /// A folder that gets one `.eml` file per mail, numbered from 1 in the order of arrival.
+    /// A folder that gets one `.eml` file per mail, numbered on from those that it holds.
     pub dir: Option<PathBuf>,
 }
 
@@ -68,6 +69,8 @@ struct Shared {
     mails: watch::Sender<Vec<Mail>>,
     script: Script,
     dir: Option<PathBuf>,
+    /// The number of the last file.
+    files: AtomicUsize,
 }
 
 impl Default for Config {
@@ -83,15 +86,19 @@ impl Default for Config {
 impl MailCatcher {
     /// Binds the port and serves in the background of the current tokio runtime.
     pub async fn start(config: Config) -> io::Result<Self> {
+        let mut files = 0;
         if let Some(dir) = &config.dir {
             tokio::fs::create_dir_all(dir).await?;
+            files = last_number(dir).await?;
         }
         let listener = TcpListener::bind(config.addr).await?;
         let addr = listener.local_addr()?;
+        let (mails, script, files) = (watch::Sender::default(), Script::default(), AtomicUsize::new(files));
         let shared = Arc::new(Shared {
-            mails: watch::Sender::default(),
-            script: Script::default(),
+            mails,
+            script,
             dir: config.dir,
+            files,
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self {
@@ -165,19 +172,23 @@ impl Shared {
     /// Keeps a mail, in its file first: who has seen the mail finds the file.
     async fn keep(&self, mail: Mail) -> io::Result<()> {
         if let Some(dir) = &self.dir {
-            // Counted by what is there: two mails at the same moment take two numbers, whoever comes first.
-            let mut number = self.mails.borrow().len();
-            loop {
-                number += 1;
-                match mail.write_new(dir, number).await {
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                    other => break other?,
-                }
-            }
+            mail.write(dir, self.files.fetch_add(1, Ordering::Relaxed) + 1).await?;
         }
         self.mails.send_modify(|mails| mails.push(mail));
         Ok(())
     }
+}
+
+/// The highest number that an earlier run gave to a file.
+async fn last_number(dir: &Path) -> io::Result<usize> {
+    let mut entries = tokio::fs::read_dir(dir).await?;
+    let mut last = 0;
+    while let Some(entry) = entries.next_entry().await? {
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.strip_suffix(".eml")?.parse().ok());
+        last = last.max(number.unwrap_or(0));
+    }
+    Ok(last)
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {

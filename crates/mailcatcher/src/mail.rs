@@ -4,7 +4,6 @@ use std::io;
 use std::path::Path;
 
 use tokio::fs;
-use tokio::io::AsyncWriteExt as _;
 
 /// A mail: its envelope, and the message without the transport's dots.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,20 +43,11 @@ impl Mail {
             .map_or_else(String::new, |(_, body)| body.to_owned())
     }
 
-    /// Writes `000001.eml` and so on; an error of kind `AlreadyExists` when the number is taken. The name appears with
-    /// the whole content behind it: scripts watch the folder.
-    pub(crate) async fn write_new(&self, dir: &Path, number: usize) -> io::Result<()> {
-        let (draft, path) = (
-            dir.join(format!(".{number:06}.part")),
-            dir.join(format!("{number:06}.eml")),
-        );
-        if fs::try_exists(&path).await? {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        let mut file = fs::File::create_new(&draft).await?;
-        file.write_all(&self.message).await?;
-        file.flush().await?;
-        fs::rename(&draft, &path).await
+    /// Writes `000001.eml` and so on. The name appears with the whole content behind it: scripts watch the folder.
+    pub(crate) async fn write(&self, dir: &Path, number: usize) -> io::Result<()> {
+        let draft = dir.join(format!(".{number:06}.part"));
+        fs::write(&draft, &self.message).await?;
+        fs::rename(&draft, dir.join(format!("{number:06}.eml"))).await
     }
 }
 
