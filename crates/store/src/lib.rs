@@ -16,6 +16,7 @@ pub mod migrate;
 pub mod moment;
 pub mod movements;
 pub mod orders;
+pub mod seed;
 pub mod outcomes;
 pub mod pantries;
 pub mod shards;
