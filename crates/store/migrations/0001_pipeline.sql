@@ -188,6 +188,8 @@ CREATE TABLE shards (
     stock_adjusted_next        bigint NOT NULL DEFAULT 0,
     stock_adjusted_published   bigint NOT NULL DEFAULT 0,
     stock_adjusted_fingerprint uuid,
+    -- An operator knows that this database is older than what the group has committed, and says: go on from here.
+    accept_rewind              boolean NOT NULL DEFAULT false,
     CHECK (order_created_published <= order_created_next),
     CHECK (stock_adjusted_published <= stock_adjusted_next)
 );

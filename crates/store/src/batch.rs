@@ -41,7 +41,7 @@ pub enum OrderOutcome<'a> {
     /// Its ingredients are used.
     Confirmed(&'a [Demand]),
     /// It was refused.
-    Rejected(&'static str, &'a [Shortfall]),
+    Rejected(&'a str, &'a [Shortfall]),
 }
 
 impl<'a> OrderOutcome<'a> {
@@ -52,7 +52,7 @@ impl<'a> OrderOutcome<'a> {
         }
     }
 
-    const fn reason(self) -> Option<&'static str> {
+    const fn reason(self) -> Option<&'a str> {
         match self {
             Self::Confirmed(_) => None,
             Self::Rejected(reason, _) => Some(reason),

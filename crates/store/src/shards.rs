@@ -31,6 +31,8 @@ pub struct ShardRow {
     pub order_created: Progress,
     /// Progress in `stock_adjusted`.
     pub stock_adjusted: Progress,
+    /// An operator accepted that the group has committed more than is applied here.
+    pub accept_rewind: bool,
 }
 
 /// Takes shards over: from now on every write of an earlier owner finds the row changed.
@@ -52,7 +54,7 @@ pub async fn read(database: &Database, shards: &[i32]) -> Result<Vec<ShardRow>, 
     let rows = sqlx::query!(
         "SELECT shard, version, owner,
                 order_created_next, order_created_published, order_created_fingerprint,
-                stock_adjusted_next, stock_adjusted_published, stock_adjusted_fingerprint
+                stock_adjusted_next, stock_adjusted_published, stock_adjusted_fingerprint, accept_rewind
          FROM shards WHERE shard = ANY($1) ORDER BY shard",
         shards,
     )
@@ -74,6 +76,7 @@ pub async fn read(database: &Database, shards: &[i32]) -> Result<Vec<ShardRow>, 
                 published: row.stock_adjusted_published,
                 fingerprint: row.stock_adjusted_fingerprint,
             },
+            accept_rewind: row.accept_rewind,
         })
         .collect())
 }
@@ -93,10 +96,12 @@ pub async fn advance(connection: &mut PgConnection, rows: &[ShardRow]) -> Result
              order_created_fingerprint = u.created_fingerprint,
              stock_adjusted_next = u.adjusted_next,
              stock_adjusted_published = u.adjusted_published,
-             stock_adjusted_fingerprint = u.adjusted_fingerprint
-         FROM unnest($1::int4[], $2::int8[], $3::uuid[], $4::int8[], $5::int8[], $6::uuid[], $7::int8[], $8::int8[], $9::uuid[])
+             stock_adjusted_fingerprint = u.adjusted_fingerprint,
+             accept_rewind = u.accept_rewind
+         FROM unnest($1::int4[], $2::int8[], $3::uuid[], $4::int8[], $5::int8[], $6::uuid[], $7::int8[], $8::int8[], $9::uuid[],
+                     $10::bool[])
              AS u (shard, version, owner, created_next, created_published, created_fingerprint,
-                   adjusted_next, adjusted_published, adjusted_fingerprint)
+                   adjusted_next, adjusted_published, adjusted_fingerprint, accept_rewind)
          WHERE shards.shard = u.shard AND shards.version = u.version AND shards.owner = u.owner",
         &each(rows, |row| row.shard),
         &each(rows, |row| row.version),
@@ -107,6 +112,7 @@ pub async fn advance(connection: &mut PgConnection, rows: &[ShardRow]) -> Result
         &each(rows, |row| row.stock_adjusted.next),
         &each(rows, |row| row.stock_adjusted.published),
         &each(rows, |row| row.stock_adjusted.fingerprint) as &[Option<Uuid>],
+        &each(rows, |row| row.accept_rewind),
     )
     .execute(connection)
     .await?
@@ -121,12 +127,8 @@ pub async fn advance(connection: &mut PgConnection, rows: &[ShardRow]) -> Result
     )))
 }
 
-/// Rewrites a shard on an operator's word. Its owner, if there is one, loses it and looks again.
+/// Rewrites a shard on an operator's word. Its owner, if there is one, finds another version and looks again.
 pub async fn overrule(database: &Database, row: &ShardRow) -> Result<(), StoreError> {
     let mut connection = database.pool().acquire().await?;
-    let released = ShardRow {
-        owner: row.owner,
-        ..row.clone()
-    };
-    advance(&mut connection, std::slice::from_ref(&released)).await
+    advance(&mut connection, std::slice::from_ref(row)).await
 }

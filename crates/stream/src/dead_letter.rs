@@ -1,6 +1,9 @@
 //! Dead letters: a record that cannot be handled goes aside as it was, with the reason, and the partition moves on.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use rdkafka::message::Header;
 use schemas::{Topic, events::Micros};
@@ -8,7 +11,7 @@ use schemas::{Topic, events::Micros};
 use crate::{
     config::{KafkaConfig, Names},
     headers::rfc3339,
-    producer::{DeliveryError, Producer, ProducerTuning, SendError},
+    producer::{Batch, DeliveryError, Producer, ProducerTuning, SendError},
     record::Record,
 };
 
@@ -62,6 +65,13 @@ impl DeadLetters {
 
     /// Puts a record of `topic` aside and waits until that is stored.
     pub async fn put(&self, topic: &Topic, record: &Record, why: Why<'_>) -> Result<(), DeadLetterError> {
+        let batch = Batch::new();
+        self.send_in(&batch, topic, record, why)?;
+        Ok(batch.acknowledged().await?)
+    }
+
+    /// Puts one of several records aside; the batch says when that is stored.
+    pub fn send_in(&self, batch: &Arc<Batch>, topic: &Topic, record: &Record, why: Why<'_>) -> Result<(), SendError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let at = rfc3339(Micros(i64::try_from(now.as_micros()).unwrap_or(i64::MAX)));
         let said = [
@@ -80,11 +90,9 @@ impl DeadLetters {
                 value: Some(value),
             })
         });
-        let batch = crate::producer::Batch::new();
         let key = record.key.as_deref().unwrap_or_default();
         let value = record.value.as_deref().unwrap_or_default();
         self.producer
-            .send_in(&batch, &self.names.dead_letters(topic, self.group), key, value, headers)?;
-        Ok(batch.acknowledged().await?)
+            .send_in(batch, &self.names.dead_letters(topic, self.group), key, value, headers)
     }
 }
