@@ -17,7 +17,7 @@ use tracing::{error, warn};
 use crate::metrics::Metrics;
 
 /// How many are taken at once.
-const AT_ONCE: i64 = 100;
+const AT_ONCE: u8 = 100;
 /// How long others keep off what was taken.
 const LEASE: Duration = Duration::from_mins(1);
 /// How often it is looked what is owed, and how much waits, when nothing is heard.
@@ -37,7 +37,7 @@ impl Undertaker {
         while !stop.is_cancelled() {
             match self.round(stop).await {
                 // There may be more.
-                Ok(taken) if taken == AT_ONCE as usize => continue,
+                Ok(taken) if taken == usize::from(AT_ONCE) => continue,
                 Ok(_) => {}
                 Err(error) => warn!(%error, "cannot look for failed mails"),
             }
@@ -51,7 +51,7 @@ impl Undertaker {
 
     async fn round(&self, stop: &CancellationToken) -> Result<usize, StoreError> {
         self.metrics.show(&mail::backlog(&self.database).await?);
-        let owed = mail::owed_dead_letters(&self.database, AT_ONCE, LEASE).await?;
+        let owed = mail::owed_dead_letters(&self.database, i64::from(AT_ONCE), LEASE).await?;
         for letter in &owed {
             if stop.is_cancelled() {
                 break;

@@ -24,7 +24,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The shortest, so that a row which somebody else has locked is not asked for without end.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// What a claim outlasts the longest sending by: time to write the outcome.
-const TO_WRITE: Duration = Duration::from_secs(60);
+const TO_WRITE: Duration = Duration::from_mins(1);
 
 /// How one attempt ended.
 enum Outcome {

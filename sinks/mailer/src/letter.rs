@@ -100,9 +100,9 @@ impl Line {
 
 /// Text that stays on one line and keeps its direction: control, line-breaking and direction characters become spaces.
 fn display_name(text: &str) -> String {
-    let cleaned = text.chars().map(|c| if is_harmless(c) { c } else { ' ' });
-    let mut name: String = cleaned.clone().take(LONGEST_NAME).collect();
-    if cleaned.skip(LONGEST_NAME).next().is_some() {
+    let mut cleaned = text.chars().map(|c| if is_harmless(c) { c } else { ' ' });
+    let mut name: String = cleaned.by_ref().take(LONGEST_NAME).collect();
+    if cleaned.next().is_some() {
         name.push('…');
     }
     match name.trim() {

@@ -16,7 +16,7 @@ use testkit::{Env, wait_for};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One test's servers.
 pub(crate) struct Kitchen {
