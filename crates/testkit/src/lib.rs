@@ -10,9 +10,11 @@
 
 pub mod env;
 pub mod kafka;
+pub mod proxy;
 pub mod servers;
 pub mod wait;
 
 pub use env::{Env, database};
+pub use proxy::Proxy;
 pub use servers::{Servers, servers};
 pub use wait::{wait_for, wait_until};
