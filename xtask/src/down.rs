@@ -1,14 +1,14 @@
 //! `cargo xtask down`: stops what `--detach` left running.
 
-use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use crate::servers::{Instance, State};
+use crate::up;
 
 /// Stop what was left running with --detach.
 #[derive(Debug, Args)]
 pub(crate) struct DownArgs {
-    /// Only these; everything when not given.
+    /// Only this; everything when not given.
     what: Option<What>,
 }
 
@@ -21,22 +21,25 @@ enum What {
 }
 
 /// Stops the demo, then the servers.
-pub(crate) fn down(args: &DownArgs) -> Result<()> {
+pub(crate) fn down(args: &DownArgs) {
     let wanted = |what| args.what.is_none_or(|only| only == what);
     if wanted(What::Up) {
-        stop(&Instance::demo(false), "the demo's servers")?;
+        let found = up::stop();
+        // Whatever a killed supervisor could not stop itself.
+        if stop(&Instance::demo(false)) || found {
+            println!("stopped the demo");
+        }
     }
-    if wanted(What::Servers) {
-        stop(&Instance::standing(), "the servers")?;
+    if wanted(What::Servers) && stop(&Instance::standing()) {
+        println!("stopped the servers");
     }
-    Ok(())
 }
 
-fn stop(instance: &Instance, what: &str) -> Result<()> {
-    if let Some(state) = State::read(&instance.dir).filter(State::alive_in_part) {
-        state.stop();
-        state.without_processes().write(&instance.dir)?;
-        println!("stopped {what}");
+/// Whether there was anything to stop.
+fn stop(instance: &Instance) -> bool {
+    let state = State::read(&instance.dir);
+    if let Some(state) = &state {
+        state.stop(&instance.dir);
     }
-    Ok(())
+    state.is_some()
 }

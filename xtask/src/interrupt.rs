@@ -9,12 +9,14 @@ use signal_hook::iterator::Signals;
 
 static RECEIVED: AtomicUsize = AtomicUsize::new(0);
 
-/// Starts counting.
-pub(crate) fn listen() -> Result<()> {
+/// Starts counting. A process that is meant to stay behind does not count the end of its terminal.
+pub(crate) fn listen(outlives_terminal: bool) -> Result<()> {
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).context("cannot listen for signals")?;
     thread::spawn(move || {
-        for _ in &mut signals {
-            RECEIVED.fetch_add(1, Ordering::Relaxed);
+        for signal in &mut signals {
+            if signal != SIGHUP || !outlives_terminal {
+                RECEIVED.fetch_add(1, Ordering::Relaxed);
+            }
         }
     });
     Ok(())

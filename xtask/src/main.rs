@@ -1,41 +1,66 @@
 //! `cargo xtask`: everything the project does to itself. Each subcommand is a module of its own; this is the list.
 
+mod bench;
+mod ci;
 mod down;
 mod interrupt;
 mod net;
 mod paths;
+mod prerequisites;
 mod process;
 mod servers;
+mod sqlx;
+mod test;
+mod up;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use clap::Parser;
 
 /// The project's own tool.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Xtask {
-    /// Start Kafka, the schema registry and Postgres.
-    Servers(servers::ServersArgs),
-    /// Stop what was left running with --detach.
+    Up(up::UpArgs),
     Down(down::DownArgs),
+    Servers(servers::ServersArgs),
+    Test(test::TestArgs),
+    /// Run everything that must hold before a change is merged.
+    Ci,
+    Sqlx(sqlx::SqlxArgs),
+    Bench(bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
-    match run(Xtask::parse()) {
+    match run(&Xtask::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            exit_code(&error)
         }
     }
 }
 
-fn run(xtask: Xtask) -> Result<()> {
-    interrupt::listen()?;
+fn run(xtask: &Xtask) -> Result<()> {
+    interrupt::listen(matches!(xtask, Xtask::Up(args) if args.supervised))?;
     match xtask {
-        Xtask::Servers(args) => servers::servers(&args),
-        Xtask::Down(args) => down::down(&args),
+        Xtask::Up(args) => up::up(args),
+        Xtask::Down(args) => {
+            down::down(args);
+            Ok(())
+        }
+        Xtask::Servers(args) => servers::servers(args),
+        Xtask::Test(args) => test::test(args),
+        Xtask::Ci => ci::ci(),
+        Xtask::Sqlx(args) => sqlx::sqlx(args),
+        Xtask::Bench(args) => bench::bench(args),
     }
+}
+
+/// That of the command that failed, when it was one.
+fn exit_code(error: &Error) -> ExitCode {
+    let failed = error.chain().find_map(|cause| cause.downcast_ref::<process::Failed>());
+    let code = failed.and_then(|failed| u8::try_from(failed.status.code()?).ok());
+    code.map_or(ExitCode::FAILURE, ExitCode::from)
 }

@@ -1,5 +1,7 @@
 //! Child processes: started in a process group of their own, logging to a file, stopped by the pid that was started.
 
+use std::error::Error;
+use std::fmt;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -96,6 +98,17 @@ impl Process {
 }
 
 impl Identity {
+    /// This xtask.
+    pub(crate) fn own() -> Result<Self> {
+        let pid = i32::try_from(std::process::id())?;
+        let started = stat(pid).context("xtask needs Linux's /proc")?.started;
+        Ok(Self {
+            name: "xtask".into(),
+            pid,
+            started,
+        })
+    }
+
     /// Whether this very process still runs.
     pub(crate) fn alive(&self) -> bool {
         stat(self.pid).is_some_and(|stat| stat.started == self.started && !stat.zombie)
@@ -116,8 +129,13 @@ impl Identity {
 
     /// Asks it to stop, waits, and kills its group when it takes too long or the user insists.
     pub(crate) fn stop(&self) {
+        self.stop_within(GRACE);
+    }
+
+    /// The same with another grace.
+    pub(crate) fn stop_within(&self, grace: Duration) {
         self.ask_to_stop();
-        let deadline = Instant::now() + GRACE;
+        let deadline = Instant::now() + grace;
         while self.alive() {
             if interrupt::insisted() || Instant::now() > deadline {
                 self.kill();
@@ -134,6 +152,21 @@ impl Identity {
     }
 }
 
+/// A command that ended badly; its exit status is xtask's.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    command: String,
+    pub(crate) status: ExitStatus,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} failed ({})", self.command, self.status)
+    }
+}
+
+impl Error for Failed {}
+
 /// Runs a command to its end in the terminal; an error unless it succeeds.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command
@@ -141,7 +174,11 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
         .with_context(|| format!("cannot run {}", shown(command)))?;
     interrupt::check()?;
     if !status.success() {
-        bail!("{} failed ({status})", shown(command));
+        return Err(Failed {
+            command: shown(command),
+            status,
+        }
+        .into());
     }
     Ok(())
 }

@@ -15,6 +15,7 @@
 //! ```
 
 mod mail;
+mod mime;
 mod script;
 mod session;
 

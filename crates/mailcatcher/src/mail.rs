@@ -5,6 +5,8 @@ use std::path::Path;
 
 use tokio::fs;
 
+use crate::mime;
+
 /// A mail: its envelope, and the message without the transport's dots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {
@@ -26,21 +28,25 @@ impl Mail {
     /// The first header field of this name, unfolded but otherwise as sent (encoded words stay encoded).
     #[must_use]
     pub fn header(&self, name: &str) -> Option<String> {
-        let text = self.text();
-        let head = text.split("\r\n\r\n").next()?;
-        let unfolded = head.replace("\r\n ", " ").replace("\r\n\t", " ");
-        unfolded.split("\r\n").find_map(|line| {
-            let (field, value) = line.split_once(':')?;
-            field.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
-        })
+        mime::field(mime::split(&self.text()).0, name)
+    }
+
+    /// The subject, decoded.
+    #[must_use]
+    pub fn subject(&self) -> Option<String> {
+        self.header("Subject").map(|subject| mime::decode_words(&subject))
     }
 
     /// Everything behind the header, still in its transfer encoding.
     #[must_use]
     pub fn body(&self) -> String {
-        self.text()
-            .split_once("\r\n\r\n")
-            .map_or_else(String::new, |(_, body)| body.to_owned())
+        mime::split(&self.text()).1.to_owned()
+    }
+
+    /// The plain text that a mail program would show, decoded; empty when the mail has none.
+    #[must_use]
+    pub fn plain_text(&self) -> String {
+        mime::plain_text(&self.text()).unwrap_or_default()
     }
 
     /// Writes `000001.eml` and so on. The name appears with the whole content behind it: scripts watch the folder.

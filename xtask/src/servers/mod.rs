@@ -21,8 +21,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use command::{ServersArgs, servers};
-pub(crate) use maven::missing as missing_prerequisites;
-pub(crate) use state::State;
+pub(crate) use state::{Memory, State};
 
 use crate::process::{Identity, Process};
 use crate::{net, paths};
@@ -33,8 +32,11 @@ use registry::Registry;
 /// How to reach the servers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Endpoints {
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) kafka: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) registry: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) database_url: String,
     /// A folder to connect through instead of TCP; only for a Postgres that we started without Docker.
     pub(crate) postgres_socket_dir: Option<PathBuf>,
@@ -54,7 +56,8 @@ pub(crate) struct Instance {
     pub(crate) fresh: bool,
 }
 
-#[derive(Debug)]
+/// The port of each server on this machine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Ports {
     kafka: u16,
     registry: u16,
@@ -67,6 +70,7 @@ pub(crate) struct Running {
     pub(crate) endpoints: Endpoints,
     state: State,
     children: Vec<Process>,
+    dir: PathBuf,
     detached: bool,
     /// Held so that no second xtask runs the same instance.
     _lock: File,
@@ -142,30 +146,14 @@ impl Instance {
 
     /// Starts everything that is not given, and waits until it is ready.
     pub(crate) fn start(&self) -> Result<Running> {
-        paths::make_dir(&self.dir)?;
-        let lock = self.lock()?;
-        // A killed xtask may have left some running.
-        State::read(&self.dir).unwrap_or_default().stop();
-        if self.fresh {
-            State::forget(&self.dir)?;
-        }
-        let endpoints = Endpoints::given();
-        let state = State {
-            endpoints: endpoints.clone(),
-            ..State::read(&self.dir).unwrap_or_default()
-        };
-        let mut running = Running {
-            endpoints,
-            state: state.without_processes(),
-            children: Vec::new(),
-            detached: false,
-            _lock: lock,
-        };
+        let mut running = self.prepare()?;
+        running.endpoints = Endpoints::given();
         if running.endpoints.complete() {
             return Ok(running);
         }
         if !maven::missing().is_empty() && compose::answers() {
             running.state.compose_project = Some(self.name.into());
+            running.state.write(&self.dir)?;
             let started = compose::start(self.name, &self.ports()?, self.fresh)?;
             running.endpoints = prefer(running.endpoints.clone(), started);
         } else {
@@ -179,24 +167,41 @@ impl Instance {
 
     /// Only Postgres, with an empty database called `database`; yields its port too.
     pub(crate) fn start_postgres(&self, database: &str) -> Result<(Running, u16)> {
-        paths::make_dir(&self.dir)?;
-        let lock = self.lock()?;
-        State::read(&self.dir).unwrap_or_default().stop();
-        State::forget(&self.dir)?;
+        let mut running = self.prepare()?;
         maven::require()?;
-        let (endpoints, state) = (Endpoints::default(), State::default());
-        let mut running = Running {
-            endpoints,
-            state,
-            children: Vec::new(),
-            detached: false,
-            _lock: lock,
-        };
         let postgres = running.start_one_postgres(self, &maven::dist()?, net::free_port(&[])?)?;
         running.ready("postgres", |process| postgres.wait(process))?;
         postgres.create_database(database)?;
         running.endpoints.database_url = postgres.url(database);
         Ok((running, postgres.port))
+    }
+
+    /// The servers that run already, or else started ones.
+    pub(crate) fn find_or_start(&self) -> Result<(Endpoints, Option<Running>)> {
+        if let Some(state) = State::read(&self.dir).filter(State::alive) {
+            return Ok((state.endpoints, None));
+        }
+        let running = self.start()?;
+        Ok((running.endpoints.clone(), Some(running)))
+    }
+
+    /// The instance's folder, with nothing running in it.
+    fn prepare(&self) -> Result<Running> {
+        paths::make_dir(&self.dir)?;
+        let lock = self.lock()?;
+        // A killed xtask may have left some running.
+        State::read(&self.dir).unwrap_or_default().stop(&self.dir);
+        if self.fresh {
+            Memory::forget_data(&self.dir)?;
+        }
+        Ok(Running {
+            endpoints: Endpoints::default(),
+            state: State::default(),
+            children: Vec::new(),
+            dir: self.dir.clone(),
+            detached: false,
+            _lock: lock,
+        })
     }
 
     /// One xtask at a time.
@@ -210,16 +215,27 @@ impl Instance {
         Ok(file)
     }
 
-    /// The ports of the last run where they are free: clients of a restarted server find it again.
+    /// The ports of the last run where they are free.
     fn ports(&self) -> Result<Ports> {
-        let known = |port: u16| if self.well_known_ports { vec![port] } else { vec![] };
-        let last = State::read(&self.dir).unwrap_or_default().endpoints;
-        let wanted = |url: &str, port: u16| [last_port(url).map_or(vec![], |port| vec![port]), known(port)].concat();
-        Ok(Ports {
-            kafka: net::free_port(&wanted(&last.kafka, 9092))?,
-            registry: net::free_port(&wanted(&last.registry, 8081))?,
-            postgres: net::free_port(&wanted(&last.database_url, 5432))?,
-        })
+        let mut memory = Memory::read(&self.dir);
+        let known = self.well_known_ports.then_some(Ports {
+            kafka: 9092,
+            registry: 8081,
+            postgres: 5432,
+        });
+        // The well-known ones first: they were in use the last time, but may have become free.
+        let wanted = |port: fn(&Ports) -> u16| {
+            let candidates: Vec<u16> = [&known, &memory.ports].into_iter().flatten().map(port).collect();
+            net::free_port(&candidates)
+        };
+        let ports = Ports {
+            kafka: wanted(|p| p.kafka)?,
+            registry: wanted(|p| p.registry)?,
+            postgres: wanted(|p| p.postgres)?,
+        };
+        memory.ports = Some(ports.clone());
+        memory.write(&self.dir)?;
+        Ok(ports)
     }
 }
 
@@ -280,10 +296,8 @@ impl Running {
     }
 
     fn start_one_postgres(&mut self, instance: &Instance, dist: &maven::Dist, port: u16) -> Result<Postgres> {
-        let state = &mut self.state;
-        let (postgres, process) = Postgres::start(dist, &instance.dir.join("postgres"), port, || {
-            state.elsewhere(&instance.dir)
-        })?;
+        let elsewhere = || Memory::elsewhere(&instance.dir);
+        let (postgres, process) = Postgres::start(dist, &instance.dir.join("postgres"), port, elsewhere)?;
         self.adopt(instance, process)?;
         Ok(postgres)
     }
@@ -306,7 +320,7 @@ impl Drop for Running {
         if self.detached {
             return;
         }
-        self.state.stop();
+        self.state.stop(&self.dir);
         for child in &mut self.children {
             child.stop(); // gone already; this collects its exit status
         }
@@ -322,12 +336,6 @@ fn prefer(given: Endpoints, started: Endpoints) -> Endpoints {
         database_url: pick(given.database_url, started.database_url),
         ..started
     }
-}
-
-/// The port in `host:port`, with a scheme before or a path behind.
-fn last_port(url: &str) -> Option<u16> {
-    let authority = url.rsplit_once("://").map_or(url, |(_, rest)| rest).split('/').next()?;
-    authority.rsplit_once(':')?.1.parse().ok()
 }
 
 /// Stops them in the order in which they need each other: the registry writes to Postgres to the last.
@@ -346,14 +354,6 @@ fn stop_in_order(processes: &[Identity]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_port_is_found_in_every_kind_of_endpoint() {
-        assert_eq!(last_port("127.0.0.1:9092"), Some(9092));
-        assert_eq!(last_port("http://127.0.0.1:8081/apis/ccompat/v7"), Some(8081));
-        assert_eq!(last_port("postgres://postgres@127.0.0.1:5432/larder"), Some(5432));
-        assert_eq!(last_port(""), None);
-    }
 
     #[test]
     fn what_is_given_wins_over_what_was_started() {

@@ -46,7 +46,7 @@ impl Postgres {
         dist: &Dist,
         dir: &Path,
         port: u16,
-        elsewhere: impl FnMut() -> Result<PathBuf>,
+        elsewhere: impl Fn() -> Result<PathBuf>,
     ) -> Result<(Self, Process)> {
         paths::make_dir(dir)?;
         let home = Home::find(dist, dir, elsewhere)?;
@@ -115,7 +115,7 @@ impl Postgres {
 }
 
 impl Home {
-    fn find(dist: &Dist, dir: &Path, mut elsewhere: impl FnMut() -> Result<PathBuf>) -> Result<Self> {
+    fn find(dist: &Dist, dir: &Path, elsewhere: impl Fn() -> Result<PathBuf>) -> Result<Self> {
         let mut home = Self {
             user: unprivileged(),
             bin: dist.postgres.join("bin"),
