@@ -47,9 +47,10 @@ impl Health {
         if before.as_ref() == Some(&reason) {
             return;
         }
-        match reason {
-            Some(reason) => tracing::warn!(component, reason, "not ready"),
-            None => tracing::info!(component, "ready"),
+        if let Some(reason) = reason {
+            tracing::warn!(component, reason, "not ready");
+        } else {
+            tracing::info!(component, "ready");
         }
     }
 }

@@ -50,14 +50,14 @@ enum Died {
 ///
 /// A task that fails, panics or leaves by itself stops the others. A second signal, or the end of the grace period,
 /// cuts off whatever still runs. Success is when every task was asked and ended well.
-pub async fn run(context: Context, tasks: Vec<Task>) -> ExitCode {
-    let Context { shutdown, .. } = context;
+pub async fn run(context: &Context, tasks: Vec<Task>) -> ExitCode {
+    let shutdown = &context.shutdown;
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         tracing::error!("cannot listen to signals");
         return ExitCode::FAILURE;
     };
-    let mut running = start(tasks, &shutdown);
+    let mut running = start(tasks, shutdown);
     let mut all_well = true;
     let mut deadline: Option<Instant> = None;
     while !running.is_empty() {

@@ -31,7 +31,7 @@ async fn tasks_that_end_when_asked_are_a_success() {
     let context = Context::default();
     let (task, ended) = polite(&context);
     context.shutdown.request();
-    assert_eq!(service::run(context, vec![task]).await, ExitCode::SUCCESS);
+    assert_eq!(service::run(&context, vec![task]).await, ExitCode::SUCCESS);
     assert!(ended.load(Ordering::SeqCst));
 }
 
@@ -40,7 +40,7 @@ async fn a_task_that_fails_stops_the_others_and_fails_the_process() {
     let context = Context::default();
     let (task, ended) = polite(&context);
     let failing = Task::new("failing", async { Err::<(), _>("no more") });
-    assert_eq!(service::run(context, vec![task, failing]).await, ExitCode::FAILURE);
+    assert_eq!(service::run(&context, vec![task, failing]).await, ExitCode::FAILURE);
     assert!(ended.load(Ordering::SeqCst));
 }
 
@@ -52,14 +52,17 @@ async fn a_task_that_panics_stops_the_others_and_fails_the_process() {
         assert!(std::hint::black_box(false), "on purpose");
         Ok::<_, Infallible>(())
     });
-    assert_eq!(service::run(context, vec![task, panicking]).await, ExitCode::FAILURE);
+    assert_eq!(service::run(&context, vec![task, panicking]).await, ExitCode::FAILURE);
     assert!(ended.load(Ordering::SeqCst));
 }
 
 #[tokio::test]
 async fn a_task_that_leaves_by_itself_fails_the_process() {
     let leaving = Task::new("leaving", async { Ok::<_, Infallible>(()) });
-    assert_eq!(service::run(Context::default(), vec![leaving]).await, ExitCode::FAILURE);
+    assert_eq!(
+        service::run(&Context::default(), vec![leaving]).await,
+        ExitCode::FAILURE
+    );
 }
 
 #[tokio::test]
@@ -67,7 +70,7 @@ async fn a_task_that_does_not_stop_is_cut_off_after_the_grace_period() {
     let context = Context::new(Shutdown::new(Duration::from_millis(10)));
     context.shutdown.request();
     let stuck = Task::new("stuck", pending::<Result<(), Infallible>>());
-    assert_eq!(service::run(context, vec![stuck]).await, ExitCode::FAILURE);
+    assert_eq!(service::run(&context, vec![stuck]).await, ExitCode::FAILURE);
 }
 
 #[tokio::test]

@@ -9,6 +9,10 @@ use super::{ConfigError, required, secret};
 use crate::secret::Secret;
 
 /// How Postgres is reached.
+#[allow(
+    clippy::struct_field_names,
+    reason = "a field is a flag, and flags of all groups stand side by side"
+)]
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Postgres")]
 pub struct DatabaseArgs {

@@ -94,6 +94,10 @@ impl TryFrom<KafkaArgs> for KafkaConfig {
 }
 
 /// How the schema registry is reached.
+#[allow(
+    clippy::struct_field_names,
+    reason = "a field is a flag, and flags of all groups stand side by side"
+)]
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Schema registry")]
 pub struct RegistryArgs {

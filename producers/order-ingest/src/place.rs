@@ -1,0 +1,139 @@
+//! Putting an event on its topic, and knowing that it is there.
+
+use std::time::Duration;
+
+use rdkafka::types::RDKafkaErrorCode;
+use schemas::events::{Event, Micros, OrderCreated, StockAdjusted};
+use stream::{
+    DeliveryError, KafkaConfig, Producer, ProducerTuning, Registry, RegistryError, SendError, Writer, cloud_events,
+};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    app::BuildError,
+    config::Limits,
+    problem::{Code, Problem},
+};
+
+/// The most records that wait to be acknowledged, and the most memory they take.
+const QUEUE_RECORDS: u32 = 100_000;
+const QUEUE_KBYTES: u32 = 64 * 1024;
+
+/// What is the same for every record of one topic.
+pub(crate) struct Lane<E> {
+    writer: Writer<E>,
+    topic: String,
+}
+
+impl<E: Event> Lane<E> {
+    async fn new(registry: &Registry, kafka: &KafkaConfig) -> Result<Self, RegistryError> {
+        Ok(Self {
+            writer: registry.writer().await?,
+            topic: kafka.names.topic(E::TOPIC),
+        })
+    }
+}
+
+/// Where events go.
+pub(crate) struct Events {
+    producer: Producer,
+    pub(crate) orders: Lane<OrderCreated>,
+    pub(crate) adjustments: Lane<StockAdjusted>,
+    /// Told when the producer can never send again.
+    pub(crate) dead: Notify,
+}
+
+impl Events {
+    pub(crate) async fn new(kafka: &KafkaConfig, registry: &Registry, limits: &Limits) -> Result<Self, BuildError> {
+        let mut kafka = kafka.clone();
+        // A broker that is back is found within a second; the client's own default is ten.
+        kafka
+            .properties
+            .entry("reconnect.backoff.max.ms".to_owned())
+            .or_insert_with(|| "1000".to_owned());
+        let tuning = ProducerTuning {
+            linger: Duration::ZERO,
+            message_timeout: limits.message_timeout,
+            queue_records: QUEUE_RECORDS,
+            queue_kbytes: QUEUE_KBYTES,
+        };
+        Ok(Self {
+            producer: Producer::new(&kafka, &tuning)?,
+            orders: Lane::new(registry, &kafka).await?,
+            adjustments: Lane::new(registry, &kafka).await?,
+            dead: Notify::new(),
+        })
+    }
+
+    /// Returns when every in-sync replica holds the event, or fails at the deadline.
+    pub(crate) async fn publish<E: Event>(
+        &self,
+        lane: &Lane<E>,
+        event: &E,
+        (id, time): (impl std::fmt::Display, Micros),
+        traceparent: &str,
+        deadline: Instant,
+    ) -> Result<(), Problem> {
+        let value = lane.writer.encode(event).map_err(|error| Problem::internal(&error))?;
+        let headers = cloud_events(E::TOPIC, id, time, Some(traceparent));
+        let key = event.merchant().to_string();
+        let delivery = match self.producer.send(&lane.topic, &key, &value, headers) {
+            Ok(delivery) => delivery,
+            Err(error @ SendError::QueueFull) => {
+                tracing::warn!(%error, "nothing is accepted");
+                return Err(Problem::new(
+                    Code::NotAccepted,
+                    "kafka takes nothing now: try again in a moment",
+                ));
+            }
+            Err(SendError::Kafka(error)) => {
+                self.die_if_fatal(error.rdkafka_error_code());
+                return Err(Problem::internal(&error));
+            }
+        };
+        match timeout_at(deadline, delivery.acknowledged()).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(DeliveryError(code))) => {
+                self.die_if_fatal(Some(code));
+                tracing::warn!(%code, "kafka did not acknowledge");
+                Err(not_acknowledged())
+            }
+            Err(_) => Err(not_acknowledged()),
+        }
+    }
+
+    /// How many records wait to be acknowledged.
+    pub(crate) fn waiting(&self) -> i32 {
+        self.producer.in_flight()
+    }
+
+    /// Asks Kafka whether both topics are there, and says what is not as it should be. Blocks up to two timeouts.
+    pub(crate) fn check(&self, timeout: Duration) -> Result<(), String> {
+        for topic in [&self.orders.topic, &self.adjustments.topic] {
+            match self.producer.partitions(topic, timeout) {
+                Ok(0) => return Err(format!("topic {topic} is not there: run `larder topics apply`")),
+                Ok(_) => {}
+                Err(error) => return Err(format!("kafka does not answer: {error}")),
+            }
+        }
+        Ok(())
+    }
+
+    fn die_if_fatal(&self, code: Option<RDKafkaErrorCode>) {
+        if code == Some(RDKafkaErrorCode::Fatal) {
+            self.dead.notify_one();
+        }
+    }
+}
+
+/// The client gave the record up; only if the acknowledgement itself was lost is it there all the same.
+pub(crate) fn not_acknowledged() -> Problem {
+    Problem::new(
+        Code::NotAcknowledged,
+        "kafka did not confirm it in time and it was given up: send it again, with the same Idempotency-Key if it \
+         must not count twice should only the confirmation be lost",
+    )
+}
