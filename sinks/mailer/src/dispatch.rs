@@ -193,7 +193,7 @@ impl Dispatcher {
             }
         };
         if !held {
-            warn!(%digest_id, attempt, "the claim had run out: somebody else has the mail");
+            warn!(%digest_id, attempt, "the outcome was written before, or the claim had run out");
         }
         Ok(())
     }

@@ -5,8 +5,14 @@ use std::time::Duration;
 use crate::kitchen::{Kitchen, PATIENCE, alert};
 use mailcatcher::{Reply, Stage};
 use schemas::events::Notify;
+use secrecy::ExposeSecret as _;
 use store::mail::{self, SourceRecord};
 use stream::header;
+use testkit::{
+    Proxy,
+    proxy::{At, Direction},
+};
+use url::Url;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_that_is_put_off_is_sent_later() {
@@ -279,5 +285,30 @@ fn record(alert: &Notify) -> SourceRecord {
         key: Some(alert.merchant_id.to_string().into_bytes()),
         value: b"value".to_vec(),
         headers: vec![("ce_id".to_owned(), alert.alert_id.to_string().into_bytes())],
+    }
+}
+
+/// The mail is out, and the line to the database is cut where the mark would pass.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mark_that_was_lost_is_written_again_and_the_mail_is_not_sent_again() {
+    for cut in [
+        At::Before(b"SET state = 'sent'".to_vec()),
+        At::After(b"SET state = 'sent'".to_vec()),
+    ] {
+        let kitchen = Kitchen::open().await;
+        let mut url = Url::parse(kitchen.env.database.url.expose_secret()).unwrap();
+        let proxy = Proxy::start(format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432))).await;
+        url.set_ip_host(proxy.addr().ip()).unwrap();
+        url.set_port(Some(proxy.addr().port())).unwrap();
+        let mut config = kitchen.config();
+        config.database.url = url.to_string().into();
+        proxy.cut_at(Direction::ToServer, cut);
+        let mailer = kitchen.start(config).await;
+        let onion = alert(1, "onion");
+        kitchen.publish(&onion).await;
+        assert_eq!(kitchen.wait_for_state(&onion, "sent").await.attempts, 1);
+        assert_eq!(proxy.cuts_done(), 1);
+        assert_eq!(kitchen.post.mails().len(), 1);
+        mailer.stop().await;
     }
 }

@@ -4,3 +4,4 @@
 mod faults;
 mod kitchen;
 mod mails;
+mod tls;
