@@ -15,7 +15,7 @@ mod up;
 
 use std::process::ExitCode;
 
-use anyhow::{Error, Result};
+use anyhow::Result;
 use clap::Parser;
 
 /// The project's own tool.
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            exit_code(&error)
+            process::exit_code(&error)
         }
     }
 }
@@ -56,11 +56,4 @@ fn run(xtask: &Xtask) -> Result<()> {
         Xtask::Sqlx(args) => sqlx::sqlx(args),
         Xtask::Bench(args) => bench::bench(args),
     }
-}
-
-/// That of the command that failed, when it was one.
-fn exit_code(error: &Error) -> ExitCode {
-    let failed = error.chain().find_map(|cause| cause.downcast_ref::<process::Failed>());
-    let code = failed.and_then(|failed| u8::try_from(failed.status.code()?).ok());
-    code.map_or(ExitCode::FAILURE, ExitCode::from)
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -166,6 +166,13 @@ impl fmt::Display for Failed {
 }
 
 impl Error for Failed {}
+
+/// The exit status of the command that failed, when it was one.
+pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
+    let failed = error.chain().find_map(|cause| cause.downcast_ref::<Failed>());
+    let code = failed.and_then(|failed| u8::try_from(failed.status.code()?).ok());
+    code.map_or(ExitCode::FAILURE, ExitCode::from)
+}
 
 /// Runs a command to its end in the terminal; an error unless it succeeds.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
