@@ -1,2 +1,30 @@
 //! The one binary: every service and every operator command of Larder.
-fn main() {}
+//!
+//! A command is a file in `commands/` with its flags and a `run`, and a line in [`commands::Command`].
+//!
+//! Exit codes: 0 well, 1 failed, 2 wrong usage, 3 a plan or a check found a difference.
+
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Orders over HTTP, ingredients reserved so that nothing is oversold, a mail when one runs low.
+#[derive(Debug, Parser)]
+#[command(name = "larder", version, propagate_version = true, max_term_width = 120)]
+struct Larder {
+    #[command(subcommand)]
+    command: commands::Command,
+}
+
+fn main() -> ExitCode {
+    service::tls::install_crypto_provider();
+    let Larder { command } = Larder::parse();
+    service::block_on(async {
+        command.run().await.unwrap_or_else(|error| {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        })
+    })
+}
