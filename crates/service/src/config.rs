@@ -3,7 +3,11 @@
 //! Each group is a clap `Args` to be flattened into a command, and turns into the plain configuration of whoever uses
 //! it. A secret may also be given as a file, by the variable's name with `_FILE` at its end.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::Args;
 
@@ -86,8 +90,8 @@ pub fn required<T>(
 }
 
 /// A secret and the file it may be in instead.
-fn secret(value: Option<Secret>, file: Option<PathBuf>) -> Result<Option<Secret>, ConfigError> {
-    Secret::resolve(value, file.as_deref())
+fn secret(value: Option<Secret>, file: Option<&Path>) -> Result<Option<Secret>, ConfigError> {
+    Secret::resolve(value, file)
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ use crate::{
 /// The longest reason, in characters.
 const MAX_REASON: usize = 500;
 const MAX_ACCEPTED: u64 = 10_000;
-const ACCEPTED_AGE: Duration = Duration::from_secs(60);
+const ACCEPTED_AGE: Duration = Duration::from_mins(1);
 
 /// Whose it is, and how it looks while it is pending.
 pub(crate) type AcceptedAdjustments = Cache<AdjustmentId, (MerchantId, Bytes)>;

@@ -7,6 +7,10 @@ use store::DatabaseConfig;
 use stream::{KafkaConfig, RegistryConfig};
 
 /// Flags and variables of this service alone.
+#[allow(
+    clippy::struct_field_names,
+    reason = "a field is a flag, and flags of all services stand side by side"
+)]
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Ingest")]
 pub struct IngestArgs {
@@ -71,6 +75,8 @@ pub struct Limits {
     /// After so long Kafka's client gives a record up. It looks once a second, so this and a second more must be
     /// less than `answer_within`: then a record that was answered 503 is not sent any more.
     pub message_timeout: Duration,
+    /// Records that wait for Kafka's acknowledgement.
+    pub queue_records: u32,
     /// How long Postgres may take to find what is read.
     pub database_timeout: Duration,
     /// How long Postgres may take to find an earlier order of the same `Idempotency-Key`.
@@ -89,9 +95,10 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(10),
             answer_within: Duration::from_millis(1950),
             message_timeout: Duration::from_millis(900),
+            queue_records: 100_000,
             database_timeout: Duration::from_secs(2),
             replay_timeout: Duration::from_millis(700),
-            catalogue_age: Duration::from_secs(300),
+            catalogue_age: Duration::from_mins(5),
         }
     }
 }

@@ -13,7 +13,7 @@ use futures::FutureExt as _;
 
 use crate::{
     app::Ingest,
-    problem::{Code, Problem},
+    problem::{Code, INTERNAL, Problem},
     trace::{REQUEST_ID, request_id},
 };
 
@@ -23,15 +23,7 @@ pub(crate) async fn around(State(ingest): State<Arc<Ingest>>, request: Request<B
     let id = request_id(request.headers());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let mut response = match ingest.requests.try_acquire() {
-        // A panic ends the request, not the connection: its client is told as well.
-        Ok(_place) => match AssertUnwindSafe(next.run(request)).catch_unwind().await {
-            Ok(response) => response,
-            Err(_) => Problem::new(
-                Code::Internal,
-                "the error is in our log: state the request_id when you ask about it",
-            )
-            .into_response(),
-        },
+        Ok(_place) => caught(next.run(request)).await,
         Err(_) => Problem::new(Code::Overloaded, "try again in a moment").into_response(),
     };
     if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {
@@ -68,4 +60,25 @@ pub(crate) async fn not_found() -> Problem {
 /// Something is at that path, but not for that method.
 pub(crate) async fn method_not_allowed() -> Problem {
     Problem::new(Code::MethodNotAllowed, "use a method that Allow lists")
+}
+
+/// A panic ends the request, not the connection: its client is told as well.
+async fn caught(answer: impl Future<Output = Response>) -> Response {
+    match AssertUnwindSafe(answer).catch_unwind().await {
+        Ok(response) => response,
+        Err(_) => Problem::new(Code::Internal, INTERNAL).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered() {
+        let response = caught(async { panic!("on purpose") }).await;
+        assert_eq!(response.status(), 500);
+        let problem = response.extensions().get::<Arc<Problem>>().unwrap();
+        assert_eq!(problem.code(), Code::Internal);
+    }
 }

@@ -40,7 +40,7 @@ use crate::{
 
 /// The most accepted orders remembered, and how long: so long a client finds its order pending before Postgres has it.
 const MAX_ACCEPTED: u64 = 100_000;
-const ACCEPTED_AGE: Duration = Duration::from_secs(60);
+const ACCEPTED_AGE: Duration = Duration::from_mins(1);
 /// How long Postgres is not asked for earlier orders after it failed to answer.
 const REPLAY_PAUSE: Duration = Duration::from_secs(1);
 /// The longest `Idempotency-Key`.
@@ -111,19 +111,15 @@ async fn accept(ingest: &Arc<Ingest>, request: Request<Body>, form: Form) -> Res
     let body = body::read(request, &ingest.limits).await?;
     let order = OrderRequest::parse(&body, form)?;
     let deadline = Instant::now() + ingest.limits.answer_within;
-    match key {
-        Some(key) => {
-            let id = OrderId::from_key(merchant.id, &key);
-            place_once(ingest, merchant, id, Arc::new(order), trace, deadline).await
-        }
-        None => {
-            // Should the client leave now, the order may still be placed; nobody was told its id.
-            let id = OrderId::new(Uuid::now_v7());
-            let accepted = place(ingest, &merchant, id, &order, None, &trace, deadline).await?;
-            ingest.orders.insert(id, Arc::clone(&accepted)).await;
-            Ok(accepted)
-        }
+    if let Some(key) = key {
+        let id = OrderId::from_key(merchant.id, &key);
+        return place_once(ingest, merchant, id, Arc::new(order), trace, deadline).await;
     }
+    // Should the client leave now, the order may still be placed; nobody was told its id.
+    let id = OrderId::new(Uuid::now_v7());
+    let accepted = place(ingest, &merchant, id, &order, None, &trace, deadline).await?;
+    ingest.orders.insert(id, Arc::clone(&accepted)).await;
+    Ok(accepted)
 }
 
 /// Places a keyed order unless it was placed before, and gives every request of this key the same answer.
@@ -180,13 +176,11 @@ async fn placed_before(ingest: &Arc<Ingest>, merchant: MerchantId, id: OrderId) 
     let found = apart(ingest.limits.replay_timeout, async move {
         store::orders::find(&database, merchant, id).await
     });
-    match found.await {
-        Ok(order) => order.map(|order| Arc::new(Accepted::before(&order))),
-        Err(_) => {
-            pause(ingest);
-            None
-        }
-    }
+    let Ok(order) = found.await else {
+        pause(ingest);
+        return None;
+    };
+    order.map(|order| Arc::new(Accepted::before(&order)))
 }
 
 fn pause(ingest: &Arc<Ingest>) {

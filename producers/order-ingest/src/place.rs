@@ -18,8 +18,7 @@ use crate::{
     problem::{Code, Problem},
 };
 
-/// The most records that wait to be acknowledged, and the most memory they take.
-const QUEUE_RECORDS: u32 = 100_000;
+/// The most memory that records take while they wait to be acknowledged.
 const QUEUE_KBYTES: u32 = 64 * 1024;
 
 /// What is the same for every record of one topic.
@@ -57,7 +56,7 @@ impl Events {
         let tuning = ProducerTuning {
             linger: Duration::ZERO,
             message_timeout: limits.message_timeout,
-            queue_records: QUEUE_RECORDS,
+            queue_records: limits.queue_records,
             queue_kbytes: QUEUE_KBYTES,
         };
         Ok(Self {

@@ -159,6 +159,9 @@ impl Code {
     }
 }
 
+/// All that a client is told of a defect.
+pub(crate) const INTERNAL: &str = "the error is in our log: state the request_id when you ask about it";
+
 /// A request that is refused, why, and what to do.
 #[derive(Clone, Debug)]
 pub struct Problem {
@@ -201,10 +204,7 @@ impl Problem {
     /// Something that must not happen. The log says what, the client only that.
     pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error = %Chain(error), "a request failed");
-        Self::new(
-            Code::Internal,
-            "the error is in our log: state the request_id when you ask about it",
-        )
+        Self::new(Code::Internal, INTERNAL)
     }
 
     pub(crate) const fn code(&self) -> Code {

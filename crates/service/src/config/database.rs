@@ -31,7 +31,7 @@ impl TryFrom<DatabaseArgs> for DatabaseConfig {
     type Error = ConfigError;
 
     fn try_from(args: DatabaseArgs) -> Result<Self, ConfigError> {
-        let url = secret(args.database_url, args.database_url_file)?;
+        let url = secret(args.database_url, args.database_url_file.as_deref())?;
         Ok(Self {
             url: required(
                 url,

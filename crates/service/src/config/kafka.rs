@@ -63,7 +63,7 @@ impl TryFrom<KafkaArgs> for KafkaConfig {
     fn try_from(args: KafkaArgs) -> Result<Self, ConfigError> {
         let names = args.names();
         let mut properties = BTreeMap::new();
-        let password = secret(args.kafka_sasl_password, args.kafka_sasl_password_file)?;
+        let password = secret(args.kafka_sasl_password, args.kafka_sasl_password_file.as_deref())?;
         let given = [
             ("security.protocol", args.kafka_security_protocol),
             ("sasl.mechanism", args.kafka_sasl_mechanism),
@@ -124,7 +124,10 @@ impl TryFrom<RegistryArgs> for RegistryConfig {
     type Error = ConfigError;
 
     fn try_from(args: RegistryArgs) -> Result<Self, ConfigError> {
-        let password = secret(args.schema_registry_password, args.schema_registry_password_file)?;
+        let password = secret(
+            args.schema_registry_password,
+            args.schema_registry_password_file.as_deref(),
+        )?;
         let basic_auth = match (args.schema_registry_username, password) {
             (Some(user), password) => Some((
                 user,
