@@ -160,6 +160,8 @@ impl Refusal {
 pub struct Adjusted {
     /// Where the ingredient stands in [`Pantry::ingredients`].
     pub slot: usize,
+    /// What lies on the shelf.
+    pub before: Quantity,
     /// What will lie on the shelf.
     pub on_hand: Quantity,
 }
@@ -216,6 +218,19 @@ impl Pantry {
     #[must_use]
     pub fn ingredients(&self) -> &[Ingredient] {
         &self.ingredients
+    }
+
+    /// Whether the merchant has this product.
+    #[must_use]
+    pub fn sells(&self, product: ProductId) -> bool {
+        self.recipe(product).is_some()
+    }
+
+    /// Sets every ingredient's stock to what it was, in the order of [`Pantry::ingredients`].
+    pub fn restore(&mut self, stocks: &[Stock]) {
+        for (ingredient, stock) in self.ingredients.iter_mut().zip(stocks) {
+            ingredient.stock = *stock;
+        }
     }
 
     fn recipe(&self, product: ProductId) -> Option<&[(u32, Quantity)]> {
@@ -306,7 +321,11 @@ impl Pantry {
             }
             Adjustment::Recount(level) => level,
         };
-        Ok(Adjusted { slot, on_hand })
+        Ok(Adjusted {
+            slot,
+            before: stock.on_hand,
+            on_hand,
+        })
     }
 
     /// Carries a change out, and says whether the ingredient ran low by it.

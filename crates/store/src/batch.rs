@@ -358,14 +358,14 @@ async fn insert_dead_letter(connection: &mut PgConnection, row: &DeadLetterRow) 
     Ok(())
 }
 
-/// Which of these orders are already there, and where their record stands: (merchant, order, partition, offset).
+/// Which of these orders are already there.
 pub async fn known_orders(
     connection: &mut PgConnection,
     orders: &[(i64, Uuid)],
-) -> Result<Vec<(i64, Uuid, i32, i64)>, StoreError> {
+) -> Result<Vec<(i64, Uuid)>, StoreError> {
     let (merchants, ids): (Vec<i64>, Vec<Uuid>) = orders.iter().copied().unzip();
     let rows = sqlx::query!(
-        "SELECT o.merchant_id, o.order_id, o.source_partition, o.source_offset
+        "SELECT o.merchant_id, o.order_id
          FROM unnest($1::int8[], $2::uuid[]) AS u (merchant_id, order_id)
          JOIN orders o ON o.merchant_id = u.merchant_id AND o.order_id = u.order_id",
         &merchants,
@@ -373,10 +373,7 @@ pub async fn known_orders(
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.merchant_id, row.order_id, row.source_partition, row.source_offset))
-        .collect())
+    Ok(rows.into_iter().map(|row| (row.merchant_id, row.order_id)).collect())
 }
 
 /// Which of these adjustments are already there.

@@ -16,9 +16,9 @@ pub mod migrate;
 pub mod moment;
 pub mod movements;
 pub mod orders;
-pub mod seed;
 pub mod outcomes;
 pub mod pantries;
+pub mod seed;
 pub mod shards;
 pub mod stock_levels;
 

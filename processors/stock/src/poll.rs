@@ -1,0 +1,451 @@
+//! The polling thread: fetches, hands to workers, answers rebalances, commits offsets as a hint to others.
+//!
+//! librdkafka must be polled whatever the workers do: a consumer that is not polled leaves its group. So nothing
+//! here waits longer than a few seconds, and a worker that does not keep up has its partitions paused.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::Receiver,
+    },
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    ClientContext, Message as _, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext},
+    error::KafkaError,
+    types::RDKafkaRespErr,
+};
+use service::Health;
+use store::{Database, shards};
+use stream::{KafkaConfig, Names, consume::chain};
+use tracing::{error, info, warn};
+
+use crate::{
+    assignment::{self, Prepared, Stop},
+    config::Args,
+    inbox::Inbox,
+    metrics::Metrics,
+    packed::Packed,
+    source::Source,
+};
+
+/// How long one poll waits for a first record.
+const POLL: Duration = Duration::from_millis(100);
+/// The most records fetched before the workers get them.
+const BURST: usize = 512;
+/// How long the thread waits for a worker to make room, before it pauses that worker's partitions.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// How long a release may take; after that the shard rows fence whoever is late.
+const RELEASE: Duration = Duration::from_secs(8);
+const COMMIT_EVERY: Duration = Duration::from_millis(500);
+/// How often it is looked whether an operator has decided about a stopped shard.
+const LOOK_AT_STOPPED: Duration = Duration::from_secs(5);
+/// How long to stay away before joining again.
+const REJOIN: Duration = Duration::from_secs(1);
+
+/// The name of this component in `/readyz`.
+pub(crate) const HEALTH: &str = "stock";
+
+/// What others tell the polling thread.
+pub(crate) enum ToPoll {
+    /// The outcomes below this offset are published.
+    Commit(Source, i32, i64),
+    /// This shard is not consumed any more; the version of its row, and why.
+    Stopped(i32, i64, Stop),
+    /// What is assigned must be fetched again from where Postgres says.
+    Rejoin,
+}
+
+/// Where each partition is, for the watchdog: the next offset to be fetched, of those that should move.
+pub(crate) type Positions = Arc<Mutex<HashMap<(Source, i32), i64>>>;
+
+enum Rebalance {
+    Assigned(TopicPartitionList),
+    Revoked,
+}
+
+/// Keeps rebalances for the loop, which knows what to do before it answers.
+#[derive(Default)]
+pub(crate) struct Rebalances {
+    waiting: Mutex<Vec<Rebalance>>,
+    /// The loop has ended: what comes now is answered at once, or closing the consumer would wait for ever.
+    closing: AtomicBool,
+}
+
+impl ClientContext for Rebalances {}
+
+impl ConsumerContext for Rebalances {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        if self.closing.load(Ordering::Acquire) {
+            // Nothing is ours any more, and nobody is left to tell of an error.
+            let _ = consumer.unassign();
+            return;
+        }
+        let event = match code {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Rebalance::Assigned(partitions.clone()),
+            // Anything else is an error, and then nothing is ours.
+            _ => Rebalance::Revoked,
+        };
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+    }
+}
+
+pub(crate) type StockConsumer = BaseConsumer<Rebalances>;
+
+/// A consumer that fetches as fast as the workers take, in the group of the stock-processor.
+pub(crate) fn consumer(kafka: &KafkaConfig, args: &Args) -> Result<StockConsumer, KafkaError> {
+    kafka
+        .client()
+        .set("group.id", kafka.names.group(schemas::topics::STOCK_GROUP))
+        .set("enable.auto.commit", "false")
+        // Only of use until the shard row says better.
+        .set("auto.offset.reset", "earliest")
+        // Same-numbered partitions of every topic go to the same member.
+        .set("partition.assignment.strategy", "range")
+        .set(
+            "session.timeout.ms",
+            (u32::from(args.session_timeout_s) * 1000).to_string(),
+        )
+        .set(
+            "max.poll.interval.ms",
+            (u32::from(args.session_timeout_s) * 1000).max(300_000).to_string(),
+        )
+        // The default of a second stalls a backlog whenever the local queue was full.
+        .set("fetch.queue.backoff.ms", "5")
+        .set("queued.max.messages.kbytes", "32768")
+        .set("fetch.error.backoff.ms", "100")
+        .create_with_context(Rebalances::default())
+}
+
+pub(crate) struct Poller {
+    pub(crate) consumer: Arc<StockConsumer>,
+    pub(crate) names: Names,
+    pub(crate) database: Database,
+    pub(crate) runtime: tokio::runtime::Handle,
+    pub(crate) inboxes: Vec<Arc<Inbox>>,
+    pub(crate) told: Receiver<ToPoll>,
+    pub(crate) positions: Positions,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) health: Health,
+    pub(crate) shutdown: service::Shutdown,
+}
+
+/// What the loop remembers.
+struct Memory {
+    topics: [String; 2],
+    to_commit: HashMap<(Source, i32), i64>,
+    stopped: BTreeMap<i32, (i64, Stop)>,
+    /// Workers whose partitions are paused because they do not keep up.
+    paused: Vec<usize>,
+    assigned: bool,
+    rejoin_at: Option<Instant>,
+    committed_at: Instant,
+    looked_at: Instant,
+}
+
+impl Memory {
+    fn source(&self, topic: &str) -> Option<Source> {
+        Source::ALL
+            .into_iter()
+            .find(|source| self.topics[*source as usize] == topic)
+    }
+}
+
+impl Poller {
+    /// Polls until the process stops, then lets every shard go.
+    pub(crate) fn run(self) -> Result<(), KafkaError> {
+        let now = Instant::now();
+        let mut memory = Memory {
+            topics: Source::ALL.map(|source| self.names.topic(source.topic())),
+            to_commit: HashMap::new(),
+            stopped: BTreeMap::new(),
+            paused: Vec::new(),
+            assigned: false,
+            rejoin_at: Some(now),
+            committed_at: now,
+            looked_at: now,
+        };
+        while !self.shutdown.is_requested() {
+            if memory.rejoin_at.is_some_and(|at| at <= Instant::now()) {
+                memory.rejoin_at = None;
+                self.subscribe(&memory)?;
+            }
+            self.fetch(&memory);
+            self.answer_rebalances(&mut memory);
+            self.listen(&mut memory);
+            self.relieve(&mut memory);
+            if memory.committed_at.elapsed() >= COMMIT_EVERY {
+                memory.committed_at = Instant::now();
+                self.commit(&mut memory, CommitMode::Async);
+            }
+            if memory.looked_at.elapsed() >= LOOK_AT_STOPPED {
+                memory.looked_at = Instant::now();
+                self.look_at_stopped(&mut memory);
+            }
+        }
+        self.health.not_ready(HEALTH, "stopping");
+        self.release(&mut memory);
+        self.consumer.context().closing.store(true, Ordering::Release);
+        self.consumer.unsubscribe();
+        Ok(())
+    }
+
+    fn subscribe(&self, memory: &Memory) -> Result<(), KafkaError> {
+        let topics: Vec<&str> = memory.topics.iter().map(String::as_str).collect();
+        self.consumer.subscribe(&topics)
+    }
+
+    /// Fetches what is there, at most a burst, and hands it to the workers.
+    fn fetch(&self, memory: &Memory) {
+        let mut batches: Vec<Vec<Packed>> = self.inboxes.iter().map(|_| Vec::new()).collect();
+        let mut patience = POLL;
+        for _ in 0..BURST {
+            match self.consumer.poll(patience) {
+                Some(Ok(message)) => {
+                    let Some(source) = memory.source(message.topic()) else {
+                        continue;
+                    };
+                    let record = Packed::copy(source, &message);
+                    batches[self.worker_of(record.partition)].push(record);
+                }
+                Some(Err(error)) => warn!(%error, "kafka reported an error"),
+                None => break,
+            }
+            patience = Duration::ZERO;
+        }
+        let mut positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
+        for (batch, inbox) in batches.iter_mut().zip(&self.inboxes) {
+            for record in &*batch {
+                positions.insert((record.source, record.partition), record.offset + 1);
+            }
+            inbox.push(batch);
+        }
+    }
+
+    fn worker_of(&self, shard: i32) -> usize {
+        usize::try_from(shard).unwrap_or_default() % self.inboxes.len()
+    }
+
+    fn answer_rebalances(&self, memory: &mut Memory) {
+        let events = std::mem::take(
+            &mut *self
+                .consumer
+                .context()
+                .waiting
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        for event in events {
+            match event {
+                Rebalance::Assigned(partitions) => self.assigned(memory, &partitions),
+                Rebalance::Revoked => self.release(memory),
+            }
+        }
+    }
+
+    /// Takes the shards over and begins to fetch each from where its row says.
+    fn assigned(&self, memory: &mut Memory, partitions: &TopicPartitionList) {
+        self.metrics.rebalances.inc();
+        let shards = assignment::by_shard(&self.names, partitions);
+        let prepared = match assignment::prepare(&self.consumer, &self.names, &self.database, &self.runtime, &shards) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                error!(error = %chain(&error), "cannot take shards over now: leaving the group for a moment");
+                self.health.not_ready(HEALTH, chain(&error));
+                self.give_up(memory);
+                return;
+            }
+        };
+        let Prepared { starts, stops } = prepared;
+        let mut offsets = TopicPartitionList::new();
+        for start in &starts {
+            for source in Source::ALL {
+                let from = Offset::Offset(start.from[source as usize]);
+                // Fails for an offset that is no offset only.
+                let _ = offsets.add_partition_offset(&memory.topics[source as usize], start.row.shard, from);
+                if start.row.accept_rewind {
+                    memory
+                        .to_commit
+                        .insert((source, start.row.shard), source.progress(&start.row).published);
+                }
+            }
+        }
+        // The workers own the shards before the first record is fetched.
+        self.metrics.shards.set(i64::try_from(starts.len()).unwrap_or(i64::MAX));
+        let owned: Vec<i32> = starts.iter().map(|start| start.row.shard).collect();
+        for start in starts {
+            self.inboxes[self.worker_of(start.row.shard)].take_shard(start);
+        }
+        if let Err(error) = self.consumer.assign(&offsets) {
+            error!(%error, "kafka's client refuses the assignment: leaving the group for a moment");
+            self.give_up(memory);
+            return;
+        }
+        info!(shards = ?owned, "consuming");
+        memory.assigned = true;
+        self.health.ready(HEALTH);
+        for (shard, version, stop) in stops {
+            self.stop(memory, shard, version, stop);
+        }
+    }
+
+    fn stop(&self, memory: &mut Memory, shard: i32, version: i64, stop: Stop) {
+        error!(shard, reason = stop.reason(), why = %stop, "the shard is stopped");
+        self.metrics.stopped.with_label_values(&[stop.reason()]).inc();
+        self.pause(memory, &[shard], true);
+        let mut positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
+        positions.retain(|(_, number), _| *number != shard);
+        memory.stopped.insert(shard, (version, stop));
+    }
+
+    /// Lets every shard go and answers Kafka that it may have them.
+    fn release(&self, memory: &mut Memory) {
+        memory.assigned = false;
+        let waiting: Vec<_> = self.inboxes.iter().map(|inbox| inbox.release()).collect();
+        let released = self.runtime.block_on(async {
+            tokio::time::timeout(RELEASE, async {
+                for released in waiting {
+                    // A worker that is gone holds nothing.
+                    let _ = released.await;
+                }
+            })
+            .await
+        });
+        if released.is_err() {
+            warn!("a worker did not let its shards go in time: whoever takes them over fences it");
+        }
+        self.listen(memory);
+        self.commit(memory, CommitMode::Sync);
+        if let Err(error) = self.consumer.unassign() {
+            warn!(%error, "cannot give the assignment back");
+        }
+        self.positions.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        memory.to_commit.clear();
+        memory.stopped.clear();
+        memory.paused.clear();
+        self.metrics.stopped.reset();
+        for reason in Stop::REASONS {
+            self.metrics.stopped.with_label_values(&[reason]);
+        }
+        self.metrics.shards.set(0);
+    }
+
+    /// Leaves the group and joins it again in a moment: every shard starts anew from its row.
+    fn give_up(&self, memory: &mut Memory) {
+        self.release(memory);
+        self.consumer.unsubscribe();
+        // What the group says of the old membership is of no use any more.
+        self.consumer
+            .context()
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+        memory.rejoin_at = Some(Instant::now() + REJOIN);
+    }
+
+    /// Does what others ask.
+    fn listen(&self, memory: &mut Memory) {
+        let mut rejoin = false;
+        while let Ok(message) = self.told.try_recv() {
+            match message {
+                ToPoll::Commit(source, shard, next) => {
+                    memory.to_commit.insert((source, shard), next);
+                }
+                ToPoll::Stopped(shard, version, stop) => self.stop(memory, shard, version, stop),
+                ToPoll::Rejoin => rejoin = true,
+            }
+        }
+        if rejoin && memory.assigned && memory.rejoin_at.is_none() {
+            self.give_up(memory);
+        }
+    }
+
+    /// Waits for a worker that does not keep up, then pauses its partitions; lets them go on when there is room.
+    fn relieve(&self, memory: &mut Memory) {
+        for (worker, inbox) in self.inboxes.iter().enumerate() {
+            let is_paused = memory.paused.contains(&worker);
+            if is_paused && inbox.is_roomy() {
+                memory.paused.retain(|paused| *paused != worker);
+                self.pause(memory, &self.shards_of(memory, worker), false);
+            } else if !is_paused && !inbox.wait_for_room(PATIENCE) {
+                self.pause(memory, &self.shards_of(memory, worker), true);
+                memory.paused.push(worker);
+                // They stand still on purpose.
+                let mut positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
+                positions.retain(|(_, shard), _| self.worker_of(*shard) != worker);
+            }
+        }
+    }
+
+    /// The shards of a worker that are consumed.
+    fn shards_of(&self, memory: &Memory, worker: usize) -> Vec<i32> {
+        let assigned = self
+            .consumer
+            .assignment()
+            .map(|list| assignment::by_shard(&self.names, &list));
+        let shards = assigned.unwrap_or_default().into_keys();
+        shards
+            .filter(|shard| self.worker_of(*shard) == worker && !memory.stopped.contains_key(shard))
+            .collect()
+    }
+
+    fn pause(&self, memory: &Memory, shards: &[i32], pause: bool) {
+        let Ok(assigned) = self.consumer.assignment() else {
+            return;
+        };
+        let mut partitions = TopicPartitionList::new();
+        for element in assigned.elements() {
+            if shards.contains(&element.partition()) && memory.topics.iter().any(|topic| topic == element.topic()) {
+                partitions.add_partition(element.topic(), element.partition());
+            }
+        }
+        let result = if pause {
+            self.consumer.pause(&partitions)
+        } else {
+            self.consumer.resume(&partitions)
+        };
+        if let Err(error) = result {
+            warn!(%error, pause, "cannot pause or resume");
+        }
+    }
+
+    fn commit(&self, memory: &mut Memory, mode: CommitMode) {
+        if memory.to_commit.is_empty() {
+            return;
+        }
+        let mut offsets = TopicPartitionList::new();
+        for ((source, shard), next) in memory.to_commit.drain() {
+            let _ = offsets.add_partition_offset(&memory.topics[source as usize], shard, Offset::Offset(next));
+        }
+        if let Err(error) = self.consumer.commit(&offsets, mode) {
+            warn!(%error, "cannot commit offsets: lag will look larger than it is");
+        }
+    }
+
+    /// Joins again when an operator has rewritten the row of a stopped shard, or when a lost one may be free.
+    fn look_at_stopped(&self, memory: &mut Memory) {
+        if memory.stopped.is_empty() {
+            return;
+        }
+        let numbers: Vec<i32> = memory.stopped.keys().copied().collect();
+        let rows = self.runtime.block_on(async {
+            tokio::time::timeout(Duration::from_secs(2), shards::read(&self.database, &numbers)).await
+        });
+        let Ok(Ok(rows)) = rows else { return };
+        let decided = rows.iter().any(|row| {
+            memory
+                .stopped
+                .get(&row.shard)
+                .is_some_and(|(version, stop)| *stop == Stop::Lost || row.version != *version)
+        });
+        if decided {
+            info!("a stopped shard may go on: joining the group again");
+            self.give_up(memory);
+        }
+    }
+}

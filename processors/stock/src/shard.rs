@@ -1,0 +1,248 @@
+//! A shard that is ours: its row, the stock of its merchants, and whether its past was recognised.
+
+use std::{
+    collections::HashMap,
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use domain::{
+    ids::MerchantId,
+    pantry::{Pantry, Stock, UnknownIngredient},
+};
+use lru::LruCache;
+use store::{batch::StockChange, shards::ShardRow};
+
+use crate::{
+    assignment::{Start, Stop},
+    packed::Packed,
+    source::Source,
+};
+
+/// How far the outcomes of a shard are known to be published, per source. Written by the publisher.
+#[derive(Debug)]
+pub(crate) struct Published([AtomicI64; 2]);
+
+impl Published {
+    pub(crate) fn set(&self, source: Source, next: i64) {
+        self.0[source as usize].fetch_max(next, Ordering::AcqRel);
+    }
+
+    fn get(&self, source: Source) -> i64 {
+        self.0[source as usize].load(Ordering::Acquire)
+    }
+}
+
+/// A merchant's pantry, and what its stock was before the batch that is being decided.
+struct Cached {
+    pantry: Pantry,
+    before: Option<Box<[Stock]>>,
+}
+
+/// Records that wait until the past of their shard is recognised.
+#[derive(Default)]
+struct Verification {
+    pending: [bool; 2],
+    again: Vec<Packed>,
+    held: Vec<Packed>,
+}
+
+/// Records by what is to be done with them.
+#[derive(Default)]
+pub(crate) struct Sorted {
+    /// Applied before, perhaps not published: to be told again.
+    pub(crate) again: Vec<Packed>,
+    /// New.
+    pub(crate) new: Vec<Packed>,
+}
+
+pub(crate) struct Shard {
+    pub(crate) row: ShardRow,
+    pub(crate) published: Arc<Published>,
+    verification: Option<Verification>,
+    pantries: LruCache<MerchantId, Result<Cached, UnknownIngredient>>,
+    changed: Vec<MerchantId>,
+}
+
+impl Shard {
+    pub(crate) fn new(start: Start) -> Self {
+        let published = Published(Source::ALL.map(|source| AtomicI64::new(source.progress(&start.row).published)));
+        let verification = start.verify.contains(&true).then(|| Verification {
+            pending: start.verify,
+            ..Verification::default()
+        });
+        Self {
+            row: start.row,
+            published: Arc::new(published),
+            verification,
+            // Bounded by `evict` between batches: within one, nothing it touches may go.
+            pantries: LruCache::unbounded(),
+            changed: Vec::new(),
+        }
+    }
+
+    /// Tells new records from those that were applied before. Everything waits until the last applied record of
+    /// each topic was seen to be the one it was.
+    pub(crate) fn sort(&mut self, records: Vec<Packed>, names: &stream::Names) -> Result<Sorted, Stop> {
+        let mut sorted = Sorted::default();
+        for record in records {
+            let progress = record.source.progress(&self.row);
+            match &mut self.verification {
+                None if record.offset >= progress.next => sorted.new.push(record),
+                // Below what is applied and published: a repeat of what was fetched for the fingerprint.
+                None => {}
+                Some(verification) if record.offset >= progress.next => verification.held.push(record),
+                Some(verification) => {
+                    if record.offset == progress.next - 1 {
+                        if progress
+                            .fingerprint
+                            .is_some_and(|expected| expected != record.fingerprint())
+                        {
+                            let topic = names.topic(record.source.topic());
+                            return Err(Stop::Fingerprint {
+                                topic,
+                                next: progress.next,
+                            });
+                        }
+                        verification.pending[record.source as usize] = false;
+                    }
+                    if record.offset >= progress.published {
+                        verification.again.push(record);
+                    }
+                }
+            }
+            if let Some(verification) = self
+                .verification
+                .take_if(|verification| !verification.pending.contains(&true))
+            {
+                sorted.again = verification.again;
+                sorted.new = verification.held;
+            }
+        }
+        Ok(sorted)
+    }
+
+    /// The row as it is to be after this batch: progress past these records, and what is published by now.
+    pub(crate) fn row_after<'a>(&self, records: impl Iterator<Item = &'a Packed>) -> ShardRow {
+        let mut row = self.row.clone();
+        row.accept_rewind = false;
+        let mut last: HashMap<usize, &Packed> = HashMap::with_capacity(2);
+        for record in records {
+            last.insert(record.source as usize, record);
+        }
+        for record in last.into_values() {
+            let progress = record.source.progress_mut(&mut row);
+            progress.next = record.offset + 1;
+            progress.fingerprint = Some(record.fingerprint());
+        }
+        for source in Source::ALL {
+            let progress = source.progress_mut(&mut row);
+            progress.published = self.published.get(source).clamp(progress.published, progress.next);
+        }
+        row
+    }
+
+    /// Whether more is published than the row says.
+    pub(crate) fn is_behind(&self) -> bool {
+        Source::ALL
+            .into_iter()
+            .any(|source| self.published.get(source) > source.progress(&self.row).published)
+    }
+
+    /// The row was written as given.
+    pub(crate) fn written(&mut self, mut row: ShardRow) {
+        row.version += 1;
+        self.row = row;
+    }
+
+    /// Whether the merchant's pantry is here and, where products are named, has them all.
+    pub(crate) fn has(&self, merchant: MerchantId, products: impl IntoIterator<Item = domain::ids::ProductId>) -> bool {
+        match self.pantries.peek(&merchant) {
+            Some(Ok(cached)) => products.into_iter().all(|product| cached.pantry.sells(product)),
+            Some(Err(_)) | None => false,
+        }
+    }
+
+    pub(crate) fn keep(&mut self, merchant: MerchantId, pantry: Result<Pantry, UnknownIngredient>) {
+        self.pantries
+            .put(merchant, pantry.map(|pantry| Cached { pantry, before: None }));
+    }
+
+    pub(crate) fn forget(&mut self, merchant: MerchantId) {
+        self.pantries.pop(&merchant);
+    }
+
+    pub(crate) fn forget_all(&mut self) {
+        self.pantries.clear();
+        self.changed.clear();
+    }
+
+    /// The merchant's pantry, to be looked at.
+    pub(crate) fn pantry(&mut self, merchant: MerchantId) -> Option<Result<&Pantry, UnknownIngredient>> {
+        self.pantries
+            .get(&merchant)
+            .map(|cached| cached.as_ref().map(|cached| &cached.pantry).map_err(|error| *error))
+    }
+
+    /// The merchant's pantry, to be changed by a decision of this batch.
+    pub(crate) fn change(&mut self, merchant: MerchantId) -> Option<&mut Pantry> {
+        let cached = self.pantries.get_mut(&merchant)?.as_mut().ok()?;
+        if cached.before.is_none() {
+            cached.before = Some(
+                cached
+                    .pantry
+                    .ingredients()
+                    .iter()
+                    .map(|ingredient| ingredient.stock)
+                    .collect(),
+            );
+            self.changed.push(merchant);
+        }
+        Some(&mut cached.pantry)
+    }
+
+    /// What the batch comes to for every ingredient it changed.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = StockChange> {
+        self.changed.iter().flat_map(|merchant| {
+            let cached = self.pantries.peek(merchant).and_then(|cached| cached.as_ref().ok());
+            cached.into_iter().flat_map(|cached| {
+                let before = cached.before.iter().flat_map(|before| before.iter());
+                let pairs = cached.pantry.ingredients().iter().zip(before);
+                pairs
+                    .filter(|(now, was)| now.stock != **was)
+                    .map(|(now, was)| StockChange {
+                        merchant: *merchant,
+                        ingredient: now.id,
+                        was: *was,
+                        is: now.stock,
+                    })
+            })
+        })
+    }
+
+    /// The batch is written: what it came to is what there is now.
+    pub(crate) fn settle(&mut self, most: NonZeroUsize) {
+        for merchant in self.changed.drain(..) {
+            if let Some(Ok(cached)) = self.pantries.peek_mut(&merchant) {
+                cached.before = None;
+            }
+        }
+        while self.pantries.len() > most.get() {
+            self.pantries.pop_lru();
+        }
+    }
+
+    /// The batch is not written: everything is as it was.
+    pub(crate) fn undo(&mut self) {
+        for merchant in self.changed.drain(..) {
+            if let Some(Ok(cached)) = self.pantries.peek_mut(&merchant)
+                && let Some(before) = cached.before.take()
+            {
+                cached.pantry.restore(&before);
+            }
+        }
+    }
+}
