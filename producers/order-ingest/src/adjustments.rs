@@ -16,7 +16,6 @@ use domain::{
 use moka::future::Cache;
 use schemas::events::{AdjustmentKind, StockAdjusted};
 use serde_json::Value;
-use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
@@ -70,16 +69,9 @@ pub(crate) async fn post(
     let change = Change::parse(&body)?;
     let event = change.of(merchant.id, ingredient);
     let id = event.adjustment_id;
-    let deadline = Instant::now() + ingest.limits.answer_within;
     ingest
         .events
-        .publish(
-            &ingest.events.adjustments,
-            &event,
-            (id, event.adjusted_at),
-            &trace,
-            deadline,
-        )
+        .publish(&ingest.events.adjustments, &event, (id, event.adjusted_at), &trace)
         .await?;
     ingest.metrics.adjustments_accepted.inc();
     let json = view::json(&AdjustmentView::pending(&event));

@@ -70,7 +70,7 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// How long a body may take.
     pub body_timeout: Duration,
-    /// How long an order may take once it is read; what is not acknowledged by then is answered 503.
+    /// How long Kafka may take; what is not acknowledged by then is answered 503.
     pub answer_within: Duration,
     /// After so long Kafka's client gives a record up. It looks once a second, so this and a second more must be
     /// less than `answer_within`: then a record that was answered 503 is not sent any more.
@@ -97,7 +97,7 @@ impl Default for Limits {
             message_timeout: Duration::from_millis(900),
             queue_records: 100_000,
             database_timeout: Duration::from_secs(2),
-            replay_timeout: Duration::from_millis(700),
+            replay_timeout: Duration::from_millis(500),
             catalogue_age: Duration::from_mins(5),
         }
     }

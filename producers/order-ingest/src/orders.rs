@@ -23,7 +23,6 @@ use moka::future::Cache;
 use schemas::events::{OrderCreated, OrderLine};
 use serde::Serialize;
 use store::orders::Order;
-use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use crate::{
@@ -32,7 +31,6 @@ use crate::{
     catalogue::{Merchant, apart},
     fields::FieldError,
     order_request::{Form, OrderRequest},
-    place::not_acknowledged,
     problem::{Code, Problem},
     trace::traceparent,
     view::{self, OrderView},
@@ -110,14 +108,13 @@ async fn accept(ingest: &Arc<Ingest>, request: Request<Body>, form: Form) -> Res
     let trace = traceparent(request.headers());
     let body = body::read(request, &ingest.limits).await?;
     let order = OrderRequest::parse(&body, form)?;
-    let deadline = Instant::now() + ingest.limits.answer_within;
     if let Some(key) = key {
         let id = OrderId::from_key(merchant.id, &key);
-        return place_once(ingest, merchant, id, Arc::new(order), trace, deadline).await;
+        return place_once(ingest, merchant, id, Arc::new(order), trace).await;
     }
     // Should the client leave now, the order may still be placed; nobody was told its id.
     let id = OrderId::new(Uuid::now_v7());
-    let accepted = place(ingest, &merchant, id, &order, None, &trace, deadline).await?;
+    let accepted = place(ingest, &merchant, id, &order, None, &trace).await?;
     ingest.orders.insert(id, Arc::clone(&accepted)).await;
     Ok(accepted)
 }
@@ -129,7 +126,6 @@ async fn place_once(
     id: OrderId,
     order: Arc<OrderRequest>,
     trace: String,
-    deadline: Instant,
 ) -> Result<Arc<Accepted>, Problem> {
     let request_hash = order.hash();
     loop {
@@ -145,23 +141,23 @@ async fn place_once(
                 if let Some(before) = placed_before(&this, merchant.id, id).await {
                     return Ok(before);
                 }
-                place(&this, &merchant, id, &order, Some(request_hash), &trace, deadline)
+                place(&this, &merchant, id, &order, Some(request_hash), &trace)
                     .await
                     .map_err(|problem| Refused { request_hash, problem })
             };
             this.orders.try_get_with(id, first).await
         });
-        match timeout_at(deadline, placed).await {
-            Ok(Ok(Ok(order))) if order.request_hash == Some(request_hash) => return Ok(order),
-            Ok(Ok(Ok(_))) => {
+        // Not timed here: each thing it waits for has its own limit.
+        match placed.await {
+            Ok(Ok(order)) if order.request_hash == Some(request_hash) => return Ok(order),
+            Ok(Ok(_)) => {
                 let detail = "the order of this key asked for something else: use a new key for a new order";
                 return Err(Problem::new(Code::IdempotencyKeyReused, detail));
             }
             // Somebody else's request of the same key was refused, which says nothing about this one.
-            Ok(Ok(Err(refused))) if refused.request_hash != request_hash => {}
-            Ok(Ok(Err(refused))) => return Err(refused.problem.clone()),
-            Ok(Err(panicked)) => return Err(Problem::internal(&panicked)),
-            Err(_) => return Err(not_acknowledged()),
+            Ok(Err(refused)) if refused.request_hash != request_hash => {}
+            Ok(Err(refused)) => return Err(refused.problem.clone()),
+            Err(panicked) => return Err(Problem::internal(&panicked)),
         }
     }
 }
@@ -205,12 +201,11 @@ async fn place(
     order: &OrderRequest,
     request_hash: Option<i64>,
     trace: &str,
-    deadline: Instant,
 ) -> Result<Arc<Accepted>, Problem> {
     let event = price(ingest, merchant, id, order, request_hash).await?;
     ingest
         .events
-        .publish(&ingest.events.orders, &event, (id, event.placed_at), trace, deadline)
+        .publish(&ingest.events.orders, &event, (id, event.placed_at), trace)
         .await?;
     ingest.metrics.orders_accepted.inc();
     Ok(Arc::new(Accepted::now(&event)))

@@ -7,10 +7,7 @@ use schemas::events::{Event, Micros, OrderCreated, StockAdjusted};
 use stream::{
     DeliveryError, KafkaConfig, Producer, ProducerTuning, Registry, RegistryError, SendError, Writer, cloud_events,
 };
-use tokio::{
-    sync::Notify,
-    time::{Instant, timeout_at},
-};
+use tokio::{sync::Notify, time::timeout};
 
 use crate::{
     app::BuildError,
@@ -39,6 +36,7 @@ impl<E: Event> Lane<E> {
 /// Where events go.
 pub(crate) struct Events {
     producer: Producer,
+    answer_within: Duration,
     pub(crate) orders: Lane<OrderCreated>,
     pub(crate) adjustments: Lane<StockAdjusted>,
     /// Told when the producer can never send again.
@@ -61,20 +59,20 @@ impl Events {
         };
         Ok(Self {
             producer: Producer::new(&kafka, &tuning)?,
+            answer_within: limits.answer_within,
             orders: Lane::new(registry, &kafka).await?,
             adjustments: Lane::new(registry, &kafka).await?,
             dead: Notify::new(),
         })
     }
 
-    /// Returns when every in-sync replica holds the event, or fails at the deadline.
+    /// Returns when every in-sync replica holds the event, or fails when that takes too long.
     pub(crate) async fn publish<E: Event>(
         &self,
         lane: &Lane<E>,
         event: &E,
         (id, time): (impl std::fmt::Display, Micros),
         traceparent: &str,
-        deadline: Instant,
     ) -> Result<(), Problem> {
         let value = lane.writer.encode(event).map_err(|error| Problem::internal(&error))?;
         let headers = cloud_events(E::TOPIC, id, time, Some(traceparent));
@@ -93,7 +91,7 @@ impl Events {
                 return Err(Problem::internal(&error));
             }
         };
-        match timeout_at(deadline, delivery.acknowledged()).await {
+        match timeout(self.answer_within, delivery.acknowledged()).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(DeliveryError(code))) => {
                 self.die_if_fatal(Some(code));
@@ -129,7 +127,7 @@ impl Events {
 }
 
 /// The client gave the record up; only if the acknowledgement itself was lost is it there all the same.
-pub(crate) fn not_acknowledged() -> Problem {
+fn not_acknowledged() -> Problem {
     Problem::new(
         Code::NotAcknowledged,
         "kafka did not confirm it in time and it was given up: send it again, with the same Idempotency-Key if it \

@@ -71,5 +71,11 @@ pub(crate) async fn serve(
         });
     }
     drop(listener);
-    graceful.shutdown().await;
+    // Who connected and has sent nothing is not waited for as long as a client may be silent.
+    if tokio::time::timeout(limits.body_timeout, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!("connections that would not end are closed");
+    }
 }

@@ -108,6 +108,11 @@ async fn a_request_that_is_under_way_is_finished_when_the_service_stops() {
     let body = shop.burger().to_string();
     let mut slow = connect(&shop, &format!("content-length: {}", body.len())).await;
     slow.write_all(&body.as_bytes()[..10]).await.unwrap();
+    let connections = "larder_ingest_connections";
+    testkit::wait_until("the connection to be taken", PATIENCE, async || {
+        shop.metric(connections) > 0.5
+    })
+    .await;
     shop.context.shutdown.request();
     testkit::wait_until("the port to be closed", PATIENCE, async || {
         TcpStream::connect(shop.address()).await.is_err()
