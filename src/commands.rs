@@ -2,6 +2,7 @@
 
 mod load;
 mod migrate;
+mod resume;
 mod schemas;
 mod seed;
 mod services;
@@ -18,6 +19,8 @@ use clap::Subcommand;
 pub(crate) enum Command {
     /// Take orders and adjustments over HTTP
     Ingest(Box<services::Ingest>),
+    /// Take the ingredients of orders from stock; or let a stopped shard go on
+    Stock(Box<services::Stock>),
     /// Send the mails that alerts cause
     Mailer(Box<services::Mailer>),
     /// Run every service in one process
@@ -47,6 +50,7 @@ impl Command {
         }
         match self {
             Self::Ingest(command) => command.run().await,
+            Self::Stock(command) => command.run().await,
             Self::Mailer(command) => command.run().await,
             Self::All(command) => command.run().await,
             Self::Migrate(command) => command.run().await,
@@ -59,7 +63,7 @@ impl Command {
     }
 
     const fn is_service(&self) -> bool {
-        matches!(self, Self::Ingest(_) | Self::Mailer(_) | Self::All(_))
+        matches!(self, Self::Ingest(_) | Self::Stock(_) | Self::Mailer(_) | Self::All(_))
     }
 }
 

@@ -1,9 +1,9 @@
-//! `larder mailer` and its kind: a service, or all of them, until a signal says stop.
+//! `larder ingest` and its kind: a service, or all of them, until a signal says stop.
 
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use clap::Args;
+use clap::{Args, Subcommand};
 use service::{
     Admin, Context, Shutdown, Task,
     config::{DatabaseArgs, KafkaArgs, ProcessArgs, RegistryArgs},
@@ -57,6 +57,25 @@ pub(crate) struct Ingest {
     ingest: order_ingest::IngestArgs,
 }
 
+/// Takes the ingredients of orders from stock.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Stock {
+    #[command(subcommand)]
+    operator: Option<StockOperator>,
+    #[command(flatten)]
+    shared: Shared,
+    #[command(flatten)]
+    service: stock_processor::Args,
+}
+
+/// What an operator does about stock; without it the service runs.
+#[derive(Debug, Subcommand)]
+enum StockOperator {
+    /// Let a shard that stopped go on
+    Resume(super::resume::Resume),
+}
+
 /// Sends the mails that alerts cause.
 #[derive(Debug, Args)]
 pub(crate) struct Mailer {
@@ -74,6 +93,8 @@ pub(crate) struct All {
     #[command(flatten)]
     ingest: order_ingest::IngestArgs,
     #[command(flatten)]
+    stock: stock_processor::Args,
+    #[command(flatten)]
     mailer: mailer::Args,
 }
 
@@ -82,6 +103,19 @@ impl Ingest {
         let args = self.ingest;
         self.shared
             .serve(async |shared, context| Ok(vec![ingest(shared, &args, context).await?]))
+            .await
+    }
+}
+
+impl Stock {
+    pub(crate) async fn run(self) -> Result<ExitCode> {
+        if let Some(StockOperator::Resume(resume)) = self.operator {
+            service::telemetry::init("warn")?;
+            return resume.run().await;
+        }
+        let args = self.service;
+        self.shared
+            .serve(async |shared, context| Ok(vec![stock(shared, args, context).await?]))
             .await
     }
 }
@@ -100,14 +134,16 @@ impl All {
         let Self {
             shared,
             ingest: ingest_args,
+            stock: stock_args,
             mailer: mailer_args,
         } = self;
         shared
             .serve(async |shared, context| {
                 // Whoever reads is there before whoever writes.
                 let mailer = mailer(shared, mailer_args, context).await?;
+                let stock = stock(shared, stock_args, context).await?;
                 let ingest = ingest(shared, &ingest_args, context).await?;
-                Ok(vec![mailer, ingest])
+                Ok(vec![mailer, stock, ingest])
             })
             .await
     }
@@ -125,6 +161,19 @@ async fn ingest(shared: &Shared, args: &order_ingest::IngestArgs, context: &Cont
         .await
         .context("order-ingest cannot start")?;
     Ok(Task::new("order-ingest", app.run()))
+}
+
+async fn stock(shared: &Shared, args: stock_processor::Args, context: &Context) -> Result<Task> {
+    let config = stock_processor::Config {
+        kafka: shared.kafka()?,
+        registry: shared.registry()?,
+        database: shared.database()?,
+        args,
+    };
+    let app = stock_processor::build(config, context)
+        .await
+        .context("the stock-processor cannot start")?;
+    Ok(Task::new("stock-processor", app.run()))
 }
 
 async fn mailer(shared: &Shared, args: mailer::Args, context: &Context) -> Result<Task> {
