@@ -33,6 +33,6 @@ mod source;
 mod watchdog;
 mod worker;
 
-pub use app::{App, BuildError, build};
+pub use app::{App, BuildError, RunError, build};
 pub use config::{Args, Config};
 pub use resume::{Accept, ResumeError, resume};
