@@ -47,6 +47,11 @@ impl Health {
         if before.as_ref() == Some(&reason) {
             return;
         }
+        if before.is_none() {
+            // Named for the first time: it has not failed, it has not begun.
+            tracing::debug!(component, ready = reason.is_none(), "component");
+            return;
+        }
         if let Some(reason) = reason {
             tracing::warn!(component, reason, "not ready");
         } else {

@@ -23,8 +23,9 @@ impl Secret {
         self.0
     }
 
-    /// The value, else what the file holds (without the line's end that editors add), else nothing.
+    /// The value unless it is empty, else what the file holds (without the line's end that editors add), else nothing.
     pub fn resolve(value: Option<Self>, file: Option<&Path>) -> Result<Option<Self>, ConfigError> {
+        let value = value.filter(|value| !value.expose().is_empty());
         let (None, Some(path)) = (&value, file) else {
             return Ok(value);
         };
@@ -75,6 +76,10 @@ mod tests {
             .unwrap()
             .unwrap();
         assert_eq!(given.expose(), "given");
+        let empty = Secret::resolve(Some("".parse().unwrap()), Some(file.path()))
+            .unwrap()
+            .unwrap();
+        assert_eq!(empty.expose(), "from file");
         assert!(Secret::resolve(None, None).unwrap().is_none());
     }
 

@@ -72,7 +72,8 @@ impl TryFrom<KafkaArgs> for KafkaConfig {
             ("ssl.ca.location", args.kafka_ssl_ca_location),
         ];
         for (key, value) in given {
-            if let Some(value) = value {
+            // A variable that is set to nothing is one that is not set.
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
                 properties.insert(key.to_owned(), value);
             }
         }
@@ -80,7 +81,7 @@ impl TryFrom<KafkaArgs> for KafkaConfig {
             properties.extend(parse_properties(text.expose())?);
         }
         let servers = required(
-            args.kafka_bootstrap_servers,
+            args.kafka_bootstrap_servers.filter(|servers| !servers.is_empty()),
             "the address of Kafka",
             "--kafka-bootstrap-servers",
             "KAFKA_BOOTSTRAP_SERVERS",
@@ -128,7 +129,7 @@ impl TryFrom<RegistryArgs> for RegistryConfig {
             args.schema_registry_password,
             args.schema_registry_password_file.as_deref(),
         )?;
-        let basic_auth = match (args.schema_registry_username, password) {
+        let basic_auth = match (args.schema_registry_username.filter(|user| !user.is_empty()), password) {
             (Some(user), password) => Some((
                 user,
                 password.map_or_else(String::new, |password| password.expose().to_owned()),
@@ -142,7 +143,7 @@ impl TryFrom<RegistryArgs> for RegistryConfig {
             }
         };
         let url = required(
-            args.schema_registry_url,
+            args.schema_registry_url.filter(|url| !url.is_empty()),
             "the address of the schema registry",
             "--schema-registry-url",
             "SCHEMA_REGISTRY_URL",
