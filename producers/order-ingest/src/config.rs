@@ -28,6 +28,9 @@ pub struct IngestArgs {
     /// The most connections held open; more wait to be accepted
     #[arg(long, env = "LARDER_INGEST_CONNECTIONS", default_value_t = Limits::default().connections, value_name = "N")]
     pub ingest_connections: usize,
+    /// How long an order waits for others to share its request to Kafka, in milliseconds
+    #[arg(long, env = "LARDER_INGEST_LINGER", default_value_t = 0, value_name = "MILLISECONDS")]
+    pub ingest_linger: u32,
 }
 
 impl IngestArgs {
@@ -37,6 +40,7 @@ impl IngestArgs {
         Limits {
             requests: self.ingest_requests.max(1),
             connections: self.ingest_connections.max(1),
+            linger: Duration::from_millis(self.ingest_linger.into()),
             ..Limits::default()
         }
     }
@@ -75,6 +79,8 @@ pub struct Limits {
     /// After so long Kafka's client gives a record up. It looks once a second, so this and a second more must be
     /// less than `answer_within`: then a record that was answered 503 is not sent any more.
     pub message_timeout: Duration,
+    /// How long a record waits for others to share its request.
+    pub linger: Duration,
     /// Records that wait for Kafka's acknowledgement.
     pub queue_records: u32,
     /// How long Postgres may take to find what is read.
@@ -95,6 +101,7 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(10),
             answer_within: Duration::from_millis(1950),
             message_timeout: Duration::from_millis(900),
+            linger: Duration::ZERO,
             queue_records: 100_000,
             database_timeout: Duration::from_secs(2),
             replay_timeout: Duration::from_millis(500),

@@ -52,7 +52,7 @@ impl Events {
             .entry("reconnect.backoff.max.ms".to_owned())
             .or_insert_with(|| "1000".to_owned());
         let tuning = ProducerTuning {
-            linger: Duration::ZERO,
+            linger: limits.linger,
             message_timeout: limits.message_timeout,
             queue_records: limits.queue_records,
             queue_kbytes: QUEUE_KBYTES,
