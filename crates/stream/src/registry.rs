@@ -11,7 +11,7 @@ use std::{
 use schema_registry_converter::{
     async_impl::schema_registry::{SrSettings, get_schema_by_id, perform_sr_call},
     error::SRCError,
-    schema_registry_common::SrCall,
+    schema_registry_common::{RawError, SrCall},
 };
 use schemas::{Codec, DecodeError, EncodeError, Event, Topic, WriterSchema};
 
@@ -167,9 +167,10 @@ impl Registry {
     }
 }
 
+/// Whether the registry itself says that there is no such thing; a 404 of whatever else answers at the address does not count.
 fn is_not_found(error: &SRCError) -> bool {
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<reqwest::Error>());
-    cause.and_then(reqwest::Error::status) == Some(reqwest::StatusCode::NOT_FOUND)
+    let said = error.source().and_then(|cause| cause.downcast_ref::<RawError>());
+    said.is_some_and(|said| matches!(said.error_code, 404 | 40401..=40403))
 }
 
 /// Writes events of one type in the wire format.

@@ -28,7 +28,9 @@ pub enum SubjectsError {
     #[error("the schema registry's address or account is not usable")]
     Client(#[source] SRCError),
     /// It answers, but not as asked.
-    #[error("the schema registry answers {status} for {subject}: {message}")]
+    #[error(
+        "the schema registry answers {status} for {subject}: {message}: check SCHEMA_REGISTRY_URL and the account's rights"
+    )]
     Answer {
         /// Which subject.
         subject: String,
@@ -235,11 +237,19 @@ impl Subjects {
         if status.is_success() {
             return Ok(Some(answer.json().await?));
         }
-        if status == reqwest::StatusCode::NOT_FOUND {
+        let text = answer.text().await?;
+        let refusal: Option<Refusal> = serde_json::from_str(&text).ok();
+        // Not just any 404: whatever else answers at a wrong address knows nothing of subjects.
+        if matches!(
+            refusal,
+            Some(Refusal {
+                error_code: 404 | 40401..=40499,
+                ..
+            })
+        ) {
             return Ok(None);
         }
-        let text = answer.text().await?;
-        let message = serde_json::from_str::<Refusal>(&text).map_or(text, |refusal| refusal.message);
+        let message = refusal.map_or(text, |refusal| refusal.message);
         Err(SubjectsError::Answer {
             subject: subject.to_owned(),
             status: status.as_u16(),
@@ -281,5 +291,6 @@ struct Compatibility {
 
 #[derive(Deserialize)]
 struct Refusal {
+    error_code: u32,
     message: String,
 }

@@ -4,7 +4,7 @@
 use schemas::topics::ORDER_CREATED;
 use serde_json::{Value, json};
 use stream::{
-    Names,
+    Names, RegistryConfig,
     subjects::{Standing, Subjects, SubjectsError},
 };
 use testkit::Env;
@@ -73,6 +73,22 @@ async fn an_incompatible_schema_is_refused_with_the_field_that_is_to_blame() {
     );
     let (_, standing) = subjects.check().await.unwrap().swap_remove(0);
     assert!(matches!(standing, Standing::Incompatible { .. }), "{standing:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_no_registry_is_not_taken_for_an_empty_one() {
+    let env = Env::fresh().await;
+    let base = env.registry.url.split("/apis").next().unwrap();
+    let config = RegistryConfig {
+        url: format!("{base}/no/such/path"),
+        basic_auth: None,
+    };
+    let error = Subjects::new(&config, elsewhere(&env))
+        .unwrap()
+        .check()
+        .await
+        .unwrap_err();
+    assert!(matches!(error, SubjectsError::Answer { status: 404, .. }), "{error}");
 }
 
 fn elsewhere(env: &Env) -> Names {
