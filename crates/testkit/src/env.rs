@@ -79,6 +79,11 @@ impl Env {
         Registry::new(&self.registry, self.names().clone()).unwrap()
     }
 
+    /// A number that no interface tells: a query that gives one row of one `bigint`.
+    pub async fn count(&self, query: &'static str) -> i64 {
+        sqlx::query_scalar(query).fetch_one(self.store.pool()).await.unwrap()
+    }
+
     /// What a process needs in its environment to work in this corner.
     #[must_use]
     pub fn variables(&self) -> Vec<(&'static str, String)> {

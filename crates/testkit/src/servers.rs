@@ -20,6 +20,7 @@ struct Running {
     kafka: Option<String>,
     registry: Option<String>,
     database_url: Option<String>,
+    kafka_home: Option<PathBuf>,
 }
 
 /// The servers tests run on. Each is named by its variable, or else runs under `cargo xtask servers`.
@@ -37,6 +38,15 @@ pub fn servers() -> Servers {
         registry: address("SCHEMA_REGISTRY_URL", running.registry),
         database_url: address("DATABASE_URL", running.database_url),
     }
+}
+
+/// The unpacked Kafka, with its command line tools in `libs/`.
+#[must_use]
+pub fn kafka_home() -> PathBuf {
+    let named = std::env::var_os("LARDER_KAFKA_HOME").map(PathBuf::from);
+    named
+        .or_else(|| running().kafka_home)
+        .expect("LARDER_KAFKA_HOME is not set: run `cargo xtask test`")
 }
 
 /// The folder that cargo builds into.

@@ -1,0 +1,8 @@
+//! Larder end to end, on real servers.
+#![allow(clippy::unwrap_used, reason = "a test stops where something is not there")]
+
+mod burger;
+mod kill;
+mod larder;
+mod oversell;
+mod topics;
