@@ -44,6 +44,11 @@ impl Database {
     /// A connection of one's own, outside the pool: for whoever keeps one for good.
     pub async fn connection(&self) -> Result<PgConnection, StoreError> {
         use sqlx::ConnectOptions as _;
-        Ok(self.options.connect().await?)
+        let mut connection = self.options.connect().await?;
+        // A server that does not notice that its client is gone would keep what an unfinished transaction has locked.
+        sqlx::query("SET idle_in_transaction_session_timeout = '30s'")
+            .execute(&mut connection)
+            .await?;
+        Ok(connection)
     }
 }

@@ -127,8 +127,17 @@ pub async fn advance(connection: &mut PgConnection, rows: &[ShardRow]) -> Result
     )))
 }
 
-/// Rewrites a shard on an operator's word. Its owner, if there is one, finds another version and looks again.
+/// Rewrites a shard on an operator's word. Its owner, if there is one, finds that it is not the owner any more and takes
+/// the shard over as it is now.
 pub async fn overrule(database: &Database, row: &ShardRow) -> Result<(), StoreError> {
-    let mut connection = database.pool().acquire().await?;
-    advance(&mut connection, std::slice::from_ref(row)).await
+    let mut transaction = database.pool().begin().await?;
+    // Locks the row: an owner's batch either ends before this or finds it changed.
+    advance(&mut transaction, std::slice::from_ref(row)).await?;
+    sqlx::query!(
+        "UPDATE shards SET owner = gen_random_uuid() WHERE shard = $1",
+        row.shard
+    )
+    .execute(&mut *transaction)
+    .await?;
+    Ok(transaction.commit().await?)
 }

@@ -2,7 +2,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
     time::Duration,
 };
@@ -75,6 +79,7 @@ pub struct App {
     inboxes: Vec<Arc<Inbox>>,
     to_poll: mpsc::Sender<ToPoll>,
     positions: Positions,
+    orphaned: Arc<AtomicBool>,
 }
 
 /// Connects to everything and checks that it is as it must be.
@@ -118,6 +123,7 @@ pub async fn build(config: Config, context: &Context) -> Result<App, BuildError>
     });
     let (to_poll, told) = mpsc::channel();
     let positions = Positions::default();
+    let orphaned = Arc::new(AtomicBool::new(false));
     let poller = Poller {
         consumer: Arc::clone(&consumer),
         names,
@@ -129,6 +135,7 @@ pub async fn build(config: Config, context: &Context) -> Result<App, BuildError>
         metrics,
         health: context.health.clone(),
         shutdown: context.shutdown.clone(),
+        orphaned: Arc::clone(&orphaned),
     };
     Ok(App {
         context: context.clone(),
@@ -139,6 +146,7 @@ pub async fn build(config: Config, context: &Context) -> Result<App, BuildError>
         inboxes,
         to_poll,
         positions,
+        orphaned,
     })
 }
 
@@ -171,6 +179,8 @@ fn partitions(consumer: &StockConsumer, names: &stream::Names) -> Result<i32, Bu
 impl App {
     /// Works until the process is asked to stop.
     pub async fn run(self) -> Result<(), RunError> {
+        // A thread does not end with the future that started it; without this it would stay in the group for ever.
+        let _orphan = Orphan(self.orphaned);
         let mut parts = tokio::task::JoinSet::new();
         for inbox in &self.inboxes {
             let (publications, waiting) = tokio::sync::mpsc::channel(PUBLICATIONS);
@@ -222,6 +232,15 @@ impl App {
             ended.map_err(|_| RunError::Died)?;
         }
         Ok(())
+    }
+}
+
+/// Ends the polling thread when dropped.
+struct Orphan(Arc<AtomicBool>);
+
+impl Drop for Orphan {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
     }
 }
 

@@ -4,35 +4,25 @@
 //! for any other reason is resolved by reading the shard rows: they say whether the transaction took place.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use domain::{
-    ids::{AlertId, IngredientId, MerchantId},
-    pantry::Crossing,
-};
+use domain::{ids::MerchantId, pantry::Crossing};
 use schemas::events::Micros;
-use store::{
-    StoreError,
-    alerts::{AlertRow, Labels, labels},
-    batch::{self, Batch, DeadLetterRow, MovementRow, OrderOutcome, OrderRow},
-    pantries,
-    shards::{self, ShardRow},
-};
+use store::{StoreError, alerts::AlertRow, batch, pantries, shards::ShardRow};
 use stream::consume::chain;
 use tracing::{error, warn};
-use uuid::Uuid;
 
 use crate::{
-    assignment::Stop,
     decide::{Decision, decide},
+    duplicates::OrdersToCheck,
     item::{Content, Item},
     publish::{Mark, Told, What},
     shard::Shard,
     source::Source,
-    worker::{Abandoned, Pauses, Worker},
+    worker::{Abandoned, Pauses, Worker, in_time},
 };
 
 /// What each record of a batch came to and the alerts it raised, and when that was decided.
@@ -47,6 +37,8 @@ enum Failure {
     Refused { detail: String, duplicate: bool },
     /// It may succeed later, perhaps without the shards that were lost.
     Later(StoreError),
+    /// It is written, by this attempt or by an earlier one whose answer was lost.
+    Written,
     /// The poller wants something else.
     Abandoned,
 }
@@ -98,6 +90,10 @@ impl Worker {
                     self.pause(&mut pauses).await?;
                     chunks.push((items, check));
                 }
+                Err(Failure::Written) => {
+                    self.tell_stored(items).await?;
+                    pauses = Pauses::default();
+                }
                 Err(Failure::Abandoned) => return Err(Abandoned),
             }
         }
@@ -114,13 +110,13 @@ impl Worker {
         let alerts = match self.alerts(items, crossings, now).await {
             Ok(alerts) => alerts,
             Err(error) => {
-                self.undo(&rows);
+                self.forget_shards(&rows);
                 return Err(error.into());
             }
         };
         let batch = self.batch(items, &decisions, &alerts, rows.clone(), now);
         let result = match self.connection().await {
-            Ok(connection) => batch::apply(connection, &batch).await,
+            Ok(connection) => in_time(batch::apply(connection, &batch)).await,
             Err(error) => Err(error),
         };
         drop(batch);
@@ -139,19 +135,15 @@ impl Worker {
                 if matches!(error, StoreError::Conflict(_)) {
                     self.shared.metrics.conflicts.inc();
                 }
-                for row in &rows {
-                    self.shards.get_mut(&row.shard).into_iter().for_each(Shard::forget_all);
-                }
+                self.forget_shards(&rows);
                 self.disconnect();
                 if !self.resolve(&rows).await.map_err(|Abandoned| Failure::Abandoned)? {
                     return Err(error.into());
                 }
+                // Not told from memory: an attempt before this one may be the one that was written, and may have
+                // decided otherwise.
                 warn!(error = %chain(&error), "the batch was written although the answer was lost");
-                self.count(&decisions, &alerts);
-                return Ok(Decided {
-                    each: decisions.into_iter().zip(alerts).collect(),
-                    at: now,
-                });
+                return Err(Failure::Written);
             }
         }
         let most = self.most_cached();
@@ -171,36 +163,6 @@ impl Worker {
             each: decisions.into_iter().zip(alerts).collect(),
             at: now,
         })
-    }
-
-    /// Whether a transaction whose end is not known took place: the shard rows tell. Shards that somebody else owns
-    /// now are given up.
-    pub(crate) async fn resolve(&mut self, rows: &[ShardRow]) -> Result<bool, Abandoned> {
-        let numbers: Vec<i32> = rows.iter().map(|row| row.shard).collect();
-        let mut pauses = Pauses::default();
-        let found = loop {
-            match shards::read(&self.shared.database, &numbers).await {
-                Ok(found) => break found,
-                Err(error) => {
-                    error!(error = %chain(&error), "cannot read the shard rows: will try again");
-                    self.pause(&mut pauses).await?;
-                }
-            }
-        };
-        let mut written = false;
-        for row in rows {
-            match found.iter().find(|found| found.shard == row.shard) {
-                Some(found) if found.owner == row.owner && found.version == row.version + 1 => {
-                    written = true;
-                    if let Some(shard) = self.shards.get_mut(&row.shard) {
-                        shard.written(row.clone());
-                    }
-                }
-                Some(found) if found.owner == row.owner && found.version == row.version => {}
-                _ => self.stop(row.shard, Stop::Lost),
-            }
-        }
-        Ok(written)
     }
 
     /// Reads the pantries that the items need and that are not in memory.
@@ -223,7 +185,7 @@ impl Worker {
             return Ok(());
         }
         let asked: Vec<i64> = missing.keys().map(|merchant| merchant.get()).collect();
-        let found = pantries::load(self.connection().await?, &asked).await?;
+        let found = in_time(pantries::load(self.connection().await?, &asked)).await?;
         for (merchant, pantry) in found {
             if let Some(shard) = missing.get(&merchant).and_then(|number| self.shards.get_mut(number)) {
                 shard.keep(merchant, pantry);
@@ -268,95 +230,22 @@ impl Worker {
         }
     }
 
-    /// The alert rows of each item's crossings.
-    async fn alerts(
-        &mut self,
-        items: &[Item],
-        crossings: Vec<(usize, Crossing)>,
-        now: Micros,
-    ) -> Result<Vec<Vec<AlertRow>>, StoreError> {
-        let mut rows: Vec<Vec<AlertRow>> = items.iter().map(|_| Vec::new()).collect();
-        if crossings.is_empty() {
-            return Ok(rows);
+    fn forget_shards(&mut self, rows: &[ShardRow]) {
+        for row in rows {
+            self.shards.get_mut(&row.shard).into_iter().for_each(Shard::forget_all);
         }
-        let of = |(at, crossing): &(usize, Crossing)| Some((items[*at].merchant()?, crossing.ingredient));
-        let asked: HashSet<(MerchantId, IngredientId)> = crossings.iter().filter_map(of).collect();
-        let asked: Vec<_> = asked.into_iter().collect();
-        let found: HashMap<(MerchantId, IngredientId), Labels> =
-            labels(self.connection().await?, &asked).await?.into_iter().collect();
-        for crossing in crossings {
-            let Some(key) = of(&crossing) else { continue };
-            let (at, crossing) = crossing;
-            let labels = found.get(&key).cloned().ok_or_else(|| {
-                StoreError::Conflict(format!(
-                    "ingredient {} of merchant {} is not in the catalogue any more",
-                    key.1, key.0
-                ))
-            })?;
-            rows[at].push(alert_row(
-                &items[at],
-                &crossing,
-                key.0,
-                labels,
-                self.shared.names.topic(items[at].record.source.topic()),
-                now,
-            ));
-        }
-        Ok(rows)
     }
 
-    fn batch<'a>(
-        &self,
-        items: &'a [Item],
-        decisions: &'a [Decision],
-        alerts: &[Vec<AlertRow>],
-        shards: Vec<ShardRow>,
-        now: Micros,
-    ) -> Batch<'a> {
-        let stock = shards
-            .iter()
-            .filter_map(|row| self.shards.get(&row.shard))
-            .flat_map(Shard::changes)
-            .collect();
-        let mut batch = Batch {
-            shards,
-            stock,
-            alerts: alerts.concat(),
-            ..Batch::default()
-        };
-        for (item, decision) in items.iter().zip(decisions) {
-            let (partition, offset) = (item.record.partition, item.record.offset);
-            let outcome = match decision {
-                Decision::Accepted(demand) => OrderOutcome::Confirmed(demand),
-                Decision::Rejected(reason, shortfalls) => OrderOutcome::Rejected(reason, shortfalls),
-                Decision::Moved(movement) => {
-                    batch.movements.push(MovementRow::clone(movement));
-                    continue;
-                }
-                Decision::DeadLetter { reason, detail } => {
-                    batch.dead_letters.push(DeadLetterRow {
-                        topic: self.shared.names.topic(item.record.source.topic()),
-                        partition,
-                        offset,
-                        reason: (*reason).to_owned(),
-                        detail: printable(detail),
-                        found_at: now,
-                    });
-                    continue;
-                }
-                Decision::Nothing => continue,
-            };
-            if let Content::Order(order) = &item.content {
-                batch.orders.push(OrderRow {
-                    order,
-                    outcome,
-                    decided_at: now,
-                    partition,
-                    offset,
-                });
-            }
+    /// Tells what stands in the database of these records.
+    async fn tell_stored(&mut self, items: Vec<Item>) -> Result<(), Abandoned> {
+        let mut by_shard: BTreeMap<i32, Vec<_>> = BTreeMap::new();
+        for item in items {
+            by_shard.entry(item.record.partition).or_default().push(item.record);
         }
-        batch
+        for (number, records) in by_shard {
+            self.tell_again(number, records).await?;
+        }
+        Ok(())
     }
 
     /// Gives what was written to the publisher.
@@ -400,62 +289,6 @@ impl Worker {
         self.publish(told, then).await;
     }
 
-    /// Marks what was applied by an earlier record, here or in the database.
-    async fn mark_duplicates(&mut self, items: &mut [Item], check: Option<OrdersToCheck>) -> Result<(), StoreError> {
-        let Some(check) = check else { return Ok(()) };
-        let mut orders: HashSet<(i64, Uuid)> = HashSet::new();
-        let mut movements: HashSet<(i64, Uuid)> = HashSet::new();
-        let mut marked = 0;
-        for item in &mut *items {
-            let is_new = match &item.content {
-                Content::Order(order) if check == OrdersToCheck::All || order.order_id.is_keyed() => {
-                    orders.insert((order.merchant_id.get(), order.order_id.get()))
-                }
-                Content::Adjustment(adjustment, _) if check == OrdersToCheck::All => {
-                    movements.insert((adjustment.merchant_id.get(), adjustment.adjustment_id.get()))
-                }
-                _ => true,
-            };
-            if !is_new {
-                item.content = Content::Duplicate;
-                marked += 1;
-            }
-        }
-        let known_orders = self.known(&orders, true).await?;
-        let known_movements = self.known(&movements, false).await?;
-        for item in items {
-            let is_known = match &item.content {
-                Content::Order(order) => known_orders.contains(&(order.merchant_id.get(), order.order_id.get())),
-                Content::Adjustment(adjustment, _) => {
-                    known_movements.contains(&(adjustment.merchant_id.get(), adjustment.adjustment_id.get()))
-                }
-                _ => false,
-            };
-            if is_known {
-                item.content = Content::Duplicate;
-                marked += 1;
-            }
-        }
-        self.shared
-            .metrics
-            .orders
-            .with_label_values(&["duplicate"])
-            .inc_by(marked);
-        Ok(())
-    }
-
-    async fn known(&mut self, asked: &HashSet<(i64, Uuid)>, orders: bool) -> Result<HashSet<(i64, Uuid)>, StoreError> {
-        if asked.is_empty() {
-            return Ok(HashSet::new());
-        }
-        let asked: Vec<_> = asked.iter().copied().collect();
-        let connection = self.connection().await?;
-        if orders {
-            return Ok(batch::known_orders(connection, &asked).await?.into_iter().collect());
-        }
-        Ok(batch::known_movements(connection, &asked).await?.into_iter().collect())
-    }
-
     fn count(&self, decisions: &[Decision], alerts: &[Vec<AlertRow>]) {
         let metrics = &self.shared.metrics;
         let mut confirmed = 0;
@@ -476,50 +309,6 @@ impl Worker {
             .alerts
             .inc_by(alerts.iter().map(|alerts| alerts.len() as u64).sum());
     }
-}
-
-/// Which orders are looked up before they are applied.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum OrdersToCheck {
-    /// Those a client named.
-    Keyed,
-    /// All: the primary key has found a repeat among them.
-    All,
-}
-
-fn alert_row(
-    item: &Item,
-    crossing: &Crossing,
-    merchant: MerchantId,
-    labels: Labels,
-    source_topic: String,
-    now: Micros,
-) -> AlertRow {
-    let cause = match &item.content {
-        Content::Order(order) => order.order_id.get(),
-        Content::Adjustment(adjustment, _) => adjustment.adjustment_id.get(),
-        Content::Duplicate | Content::Poison { .. } => Uuid::nil(),
-    };
-    AlertRow {
-        merchant,
-        // One cause lowers one ingredient once.
-        id: AlertId::new(Uuid::new_v5(&cause, &crossing.ingredient.get().to_be_bytes())),
-        ingredient: crossing.ingredient,
-        labels,
-        level_before: crossing.before,
-        level_after: crossing.after,
-        full_level: crossing.threshold.full_level,
-        threshold_pct: crossing.threshold.percent,
-        raised_at: now,
-        source_topic,
-        source_partition: item.record.partition,
-        source_offset: item.record.offset,
-    }
-}
-
-/// Postgres holds no NUL in a text.
-fn printable(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
 }
 
 fn now() -> Micros {

@@ -16,7 +16,7 @@ use crate::{assignment::Start, packed::Packed};
 pub(crate) enum Command {
     /// This shard is yours; its records follow.
     Take(Start),
-    /// Finish, write down how far you came, and let every shard go.
+    /// Write down how far you came, and let every shard go.
     Release(oneshot::Sender<()>),
 }
 
@@ -26,6 +26,8 @@ struct State {
     records: Vec<Packed>,
     bytes: usize,
     stale: Vec<Option<MerchantId>>,
+    /// The worker is gone.
+    closed: bool,
 }
 
 /// What a worker finds.
@@ -61,6 +63,9 @@ impl Inbox {
             return;
         }
         let mut state = self.lock();
+        if state.closed {
+            return;
+        }
         state.bytes += records.iter().map(Packed::size).sum::<usize>();
         state.records.append(records);
         drop(state);
@@ -68,17 +73,24 @@ impl Inbox {
     }
 
     pub(crate) fn take_shard(&self, start: Start) {
-        self.lock().commands.push(Command::Take(start));
+        let mut state = self.lock();
+        if !state.closed {
+            state.commands.push(Command::Take(start));
+        }
+        drop(state);
         self.arrived.notify_one();
     }
 
-    /// Asks for every shard back. Records that wait are dropped: they are still in Kafka.
+    /// Asks for every shard back. Records that wait are dropped: they are still in Kafka. A worker that is gone holds
+    /// nothing, and the answer is there at once.
     pub(crate) fn release(&self) -> oneshot::Receiver<()> {
         let (done, released) = oneshot::channel();
         let mut state = self.lock();
         state.records.clear();
         state.bytes = 0;
-        state.commands.push(Command::Release(done));
+        if !state.closed {
+            state.commands.push(Command::Release(done));
+        }
         drop(state);
         self.arrived.notify_one();
         released
@@ -110,14 +122,27 @@ impl Inbox {
         !self.lock().commands.is_empty()
     }
 
-    /// Everything that has arrived, waiting up to `patience` for something.
+    /// The worker is gone: whoever waits for it need not.
+    pub(crate) fn close(&self) {
+        *self.lock() = State {
+            closed: true,
+            ..State::default()
+        };
+        self.room.notify_all();
+    }
+
+    /// What has arrived, at most one batch of records, waiting up to `patience` for something.
     pub(crate) async fn take(&self, patience: Duration) -> Work {
         // Only waiting is under the timeout: what is taken is never dropped.
         if self.is_empty() {
             let _ = tokio::time::timeout(patience, self.arrived.notified()).await;
         }
         let mut state = self.lock();
-        let taken = std::mem::take(&mut *state);
+        let mut taken = std::mem::take(&mut *state);
+        if taken.records.len() > self.max_records {
+            state.records = taken.records.split_off(self.max_records);
+            state.bytes = state.records.iter().map(Packed::size).sum();
+        }
         drop(state);
         self.room.notify_all();
         Work {

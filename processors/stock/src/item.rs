@@ -6,7 +6,7 @@ use domain::{
     order,
     pantry::Adjustment,
 };
-use schemas::events::{AdjustmentKind, OrderCreated, StockAdjusted};
+use schemas::events::{AdjustmentKind, Micros, OrderCreated, StockAdjusted};
 use stream::{DecodeFailure, Reader, RegistryError, partition::partition};
 
 use crate::{packed::Packed, source::Source};
@@ -103,7 +103,20 @@ enum Said {
     Adjustment(StockAdjusted),
 }
 
+/// The last moment of the year 9999 and one: beyond it neither text nor the database has a moment.
+const END_OF_TIME: i64 = 253_402_300_800_000_000;
+
+fn check_moment(Micros(at): Micros) -> Result<(), String> {
+    if (0..END_OF_TIME).contains(&at) {
+        return Ok(());
+    }
+    Err(format!(
+        "{at} microseconds since 1970 is not between the years 1970 and 9999"
+    ))
+}
+
 fn check_order(order: &OrderCreated) -> Result<(), String> {
+    check_moment(order.placed_at)?;
     order::check_lines(order.lines.iter().map(|line| i64::from(line.quantity))).map_err(|error| error.to_string())?;
     let mut total = Minor::ZERO;
     for line in &order.lines {
@@ -121,6 +134,7 @@ fn check_order(order: &OrderCreated) -> Result<(), String> {
 
 /// The change that an event asks for, where it asks for one.
 fn change(adjustment: &StockAdjusted) -> Result<Adjustment, String> {
+    check_moment(adjustment.adjusted_at)?;
     let bounded = |amount: i64| Quantity::new(amount).map_err(|error| error.to_string());
     match (adjustment.kind, adjustment.amount, adjustment.level) {
         (AdjustmentKind::Restock, Some(amount @ 1..), None) => Ok(Adjustment::Restock(bounded(amount)?)),

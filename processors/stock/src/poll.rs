@@ -16,7 +16,7 @@ use std::{
 use rdkafka::{
     ClientContext, Message as _, Offset, TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext},
-    error::KafkaError,
+    error::{KafkaError, RDKafkaErrorCode},
     types::RDKafkaRespErr,
 };
 use service::Health;
@@ -60,7 +60,7 @@ pub(crate) enum ToPoll {
     Rejoin,
 }
 
-/// Where each partition is, for the watchdog: the next offset to be fetched, of those that should move.
+/// Where each partition is, for the watchdog: what is applied and published of those that should move.
 pub(crate) type Positions = Arc<Mutex<HashMap<(Source, i32), i64>>>;
 
 enum Rebalance {
@@ -102,8 +102,10 @@ pub(crate) fn consumer(kafka: &KafkaConfig, args: &Args) -> Result<StockConsumer
         .client()
         .set("group.id", kafka.names.group(schemas::topics::STOCK_GROUP))
         .set("enable.auto.commit", "false")
-        // Only of use until the shard row says better.
-        .set("auto.offset.reset", "earliest")
+        // Every partition is given an offset. One that is not there any more is looked into, never jumped over.
+        .set("auto.offset.reset", "error")
+        // How soon a topic that was deleted or made anew is noticed.
+        .set("topic.metadata.refresh.interval.ms", "10000")
         // Same-numbered partitions of every topic go to the same member.
         .set("partition.assignment.strategy", "range")
         .set(
@@ -132,6 +134,8 @@ pub(crate) struct Poller {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Health,
     pub(crate) shutdown: service::Shutdown,
+    /// Whoever started the thread is gone.
+    pub(crate) orphaned: Arc<AtomicBool>,
 }
 
 /// What the loop remembers.
@@ -169,12 +173,12 @@ impl Poller {
             committed_at: now,
             looked_at: now,
         };
-        while !self.shutdown.is_requested() {
+        while !self.shutdown.is_requested() && !self.orphaned.load(Ordering::Acquire) {
             if memory.rejoin_at.is_some_and(|at| at <= Instant::now()) {
                 memory.rejoin_at = None;
                 self.subscribe(&memory)?;
             }
-            self.fetch(&memory);
+            self.fetch(&mut memory);
             self.answer_rebalances(&mut memory);
             self.listen(&mut memory);
             self.relieve(&mut memory);
@@ -200,9 +204,10 @@ impl Poller {
     }
 
     /// Fetches what is there, at most a burst, and hands it to the workers.
-    fn fetch(&self, memory: &Memory) {
+    fn fetch(&self, memory: &mut Memory) {
         let mut batches: Vec<Vec<Packed>> = self.inboxes.iter().map(|_| Vec::new()).collect();
         let mut patience = POLL;
+        let mut is_other_log = false;
         for _ in 0..BURST {
             match self.consumer.poll(patience) {
                 Some(Ok(message)) => {
@@ -212,17 +217,20 @@ impl Poller {
                     let record = Packed::copy(source, &message);
                     batches[self.worker_of(record.partition)].push(record);
                 }
-                Some(Err(error)) => warn!(%error, "kafka reported an error"),
+                Some(Err(error)) => {
+                    warn!(%error, "kafka reported an error");
+                    is_other_log |= error.rdkafka_error_code().is_some_and(is_of_another_log);
+                }
                 None => break,
             }
             patience = Duration::ZERO;
         }
-        let mut positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
         for (batch, inbox) in batches.iter_mut().zip(&self.inboxes) {
-            for record in &*batch {
-                positions.insert((record.source, record.partition), record.offset + 1);
-            }
             inbox.push(batch);
+        }
+        if is_other_log && memory.assigned {
+            warn!("a log is not where it was: looking at every shard again");
+            self.give_up(memory);
         }
     }
 
@@ -277,6 +285,13 @@ impl Poller {
         // The workers own the shards before the first record is fetched.
         self.metrics.shards.set(i64::try_from(starts.len()).unwrap_or(i64::MAX));
         let owned: Vec<i32> = starts.iter().map(|start| start.row.shard).collect();
+        let mut positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
+        for start in &starts {
+            for source in Source::ALL {
+                positions.insert((source, start.row.shard), source.progress(&start.row).published);
+            }
+        }
+        drop(positions);
         for start in starts {
             self.inboxes[self.worker_of(start.row.shard)].take_shard(start);
         }
@@ -354,6 +369,11 @@ impl Poller {
         while let Ok(message) = self.told.try_recv() {
             match message {
                 ToPoll::Commit(source, shard, next) => {
+                    let mut positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
+                    if let Some(position) = positions.get_mut(&(source, shard)) {
+                        *position = next;
+                    }
+                    drop(positions);
                     memory.to_commit.insert((source, shard), next);
                 }
                 ToPoll::Stopped(shard, version, stop) => self.stop(memory, shard, version, stop),
@@ -375,9 +395,6 @@ impl Poller {
             } else if !is_paused && !inbox.wait_for_room(PATIENCE) {
                 self.pause(memory, &self.shards_of(memory, worker), true);
                 memory.paused.push(worker);
-                // They stand still on purpose.
-                let mut positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
-                positions.retain(|(_, shard), _| self.worker_of(*shard) != worker);
             }
         }
     }
@@ -441,11 +458,28 @@ impl Poller {
             memory
                 .stopped
                 .get(&row.shard)
-                .is_some_and(|(version, stop)| *stop == Stop::Lost || row.version != *version)
+                .is_some_and(|(version, stop)| match stop {
+                    // Kafka heals that by another assignment, nobody else.
+                    Stop::Split => false,
+                    Stop::Lost => true,
+                    _ => row.version != *version,
+                })
         });
         if decided {
             info!("a stopped shard may go on: joining the group again");
             self.give_up(memory);
         }
     }
+}
+
+/// Whether an error says that a log is not the one that was read, or begins behind where it was read.
+const fn is_of_another_log(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::AutoOffsetReset
+            | RDKafkaErrorCode::OffsetOutOfRange
+            | RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::UnknownTopic
+            | RDKafkaErrorCode::UnknownPartition
+    )
 }

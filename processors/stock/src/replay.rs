@@ -6,6 +6,7 @@ use domain::ids::MerchantId;
 use sqlx::PgConnection;
 use store::{
     StoreError, alerts,
+    batch::DeadLetterRow,
     outcomes::{self, StoredOutcome},
 };
 use stream::{Names, RegistryError};
@@ -76,28 +77,31 @@ async fn recall_source(connection: &mut PgConnection, topic: &str, items: Vec<It
     for Item { record, content } in items {
         let offset = record.offset;
         let alerts = raised.extract_if(.., |alert| alert.source_offset == offset).collect();
-        if let Some(letter) = aside.extract_if(.., |letter| letter.offset == offset).next() {
-            let what = What::DeadLetter {
-                reason: Cow::Owned(letter.reason),
-                detail: letter.detail,
-            };
-            told.push(Told { record, what, alerts });
-            continue;
-        }
-        let what = match content {
-            Content::Order(order) => match stored.get(&(order.merchant_id, order.order_id)) {
-                Some(outcome) if outcome.source == (record.partition, offset) => again(order, outcome.clone()),
+        let letter = aside.extract_if(.., |letter| letter.offset == offset).next();
+        let what = match (content, letter) {
+            // A letter of this offset that is older than the topic says nothing of the order that stands there now.
+            (Content::Order(order), letter) => match (stored.get(&(order.merchant_id, order.order_id)), letter) {
+                (Some(outcome), _) if outcome.source == (record.partition, offset) => again(order, outcome.clone()),
+                (_, Some(letter)) => put_aside(letter),
                 // A repeat: the order came by another record.
-                Some(_) => continue,
-                None => return Err(missing(topic, offset)),
+                (Some(_), None) => continue,
+                (None, None) => return Err(missing(topic, offset)),
             },
-            Content::Adjustment(..) => What::Moved,
-            Content::Duplicate => continue,
-            Content::Poison { .. } => return Err(missing(topic, offset)),
+            (_, Some(letter)) => put_aside(letter),
+            (Content::Adjustment(..), None) => What::Moved,
+            (Content::Duplicate, None) => continue,
+            (Content::Poison { .. }, None) => return Err(missing(topic, offset)),
         };
         told.push(Told { record, what, alerts });
     }
     Ok(told)
+}
+
+fn put_aside(letter: DeadLetterRow) -> What {
+    What::DeadLetter {
+        reason: Cow::Owned(letter.reason),
+        detail: letter.detail,
+    }
 }
 
 fn missing(topic: &str, offset: i64) -> RecallError {

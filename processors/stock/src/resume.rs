@@ -72,6 +72,8 @@ pub async fn resume(
         let marks = tokio::task::spawn_blocking(move || watermarks(&kafka, shard))
             .await
             .map_err(|_| KafkaError::Canceled)??;
+        // The group may have committed more than is applied from then on.
+        row.accept_rewind |= accept == Accept::Fingerprint;
         for source in sources {
             let (first, end) = marks[source as usize];
             let progress = source.progress_mut(&mut row);

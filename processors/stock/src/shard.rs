@@ -125,6 +125,13 @@ impl Shard {
         Ok(sorted)
     }
 
+    /// How many records wait until the past is recognised.
+    pub(crate) fn held(&self) -> usize {
+        self.verification
+            .as_ref()
+            .map_or(0, |verification| verification.held.len())
+    }
+
     /// The row as it is to be after this batch: progress past these records, and what is published by now.
     pub(crate) fn row_after<'a>(&self, records: impl Iterator<Item = &'a Packed>) -> ShardRow {
         let mut row = self.row.clone();

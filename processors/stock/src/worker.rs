@@ -35,6 +35,11 @@ const FLUSH: Duration = Duration::from_secs(4);
 /// Pauses between tries while Postgres or the registry are away.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
+/// How long Postgres may take to answer; after that the connection is taken for dead.
+const ANSWER: Duration = Duration::from_secs(30);
+/// The most records kept back while the past of a shard is being recognised.
+const MOST_HELD: usize = 100_000;
+
 /// What all workers share.
 pub(crate) struct Shared {
     pub(crate) database: Database,
@@ -124,6 +129,8 @@ impl Worker {
                 continue;
             };
             match shard.sort(records, &self.shared.names) {
+                // The record that is waited for does not come: where it stays, all is read again later.
+                Ok(_) if shard.held() > MOST_HELD => return Err(Abandoned),
                 Ok(sorted) => {
                     self.tell_again(number, sorted.again).await?;
                     if self.shards.contains_key(&number) {
@@ -157,7 +164,7 @@ impl Worker {
     }
 
     /// Tells what was applied before, perhaps by another process, and may not have been told.
-    async fn tell_again(&mut self, number: i32, records: Vec<Packed>) -> Result<(), Abandoned> {
+    pub(crate) async fn tell_again(&mut self, number: i32, records: Vec<Packed>) -> Result<(), Abandoned> {
         if records.is_empty() {
             return Ok(());
         }
@@ -165,7 +172,14 @@ impl Worker {
         let told = loop {
             let shared = Arc::clone(&self.shared);
             let result = match self.connection().await {
-                Ok(connection) => recall(connection, &shared.readers, &shared.names, &records).await,
+                Ok(connection) => {
+                    match tokio::time::timeout(ANSWER, recall(connection, &shared.readers, &shared.names, &records))
+                        .await
+                    {
+                        Ok(result) => result,
+                        Err(_) => Err(no_answer().into()),
+                    }
+                }
                 Err(error) => Err(error.into()),
             };
             match result {
@@ -240,7 +254,7 @@ impl Worker {
             return;
         }
         let result = match self.connection().await {
-            Ok(connection) => shards::advance(connection, &rows).await,
+            Ok(connection) => in_time(shards::advance(connection, &rows)).await,
             Err(error) => Err(error),
         };
         match result {
@@ -264,7 +278,7 @@ impl Worker {
 
     pub(crate) async fn connection(&mut self) -> Result<&mut PgConnection, StoreError> {
         if self.connection.is_none() {
-            self.connection = Some(self.shared.database.connection().await?);
+            self.connection = Some(in_time(self.shared.database.connection()).await?);
         }
         Ok(self.connection.as_mut().expect("just connected"))
     }
@@ -292,6 +306,23 @@ impl Worker {
     pub(crate) fn most_cached(&self) -> NonZeroUsize {
         NonZeroUsize::new(self.shared.most_cached / self.shards.len().max(1)).unwrap_or(NonZeroUsize::MIN)
     }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.inbox.close();
+    }
+}
+
+/// What Postgres says, unless it takes too long: then the line is dead, or as good as that.
+pub(crate) async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::time::timeout(ANSWER, asked)
+        .await
+        .unwrap_or_else(|_| Err(no_answer()))
+}
+
+fn no_answer() -> StoreError {
+    StoreError::Unavailable(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))
 }
 
 /// Ever longer pauses.
