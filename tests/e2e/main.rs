@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where something is not there")]
 
 mod burger;
+mod commands;
 mod kill;
 mod larder;
 mod oversell;

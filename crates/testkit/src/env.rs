@@ -98,6 +98,19 @@ impl Env {
 
 /// A new database with all migrations.
 pub async fn database() -> DatabaseConfig {
+    let url = empty_database().await;
+    let config = DatabaseConfig {
+        url: SecretString::from(url),
+        max_connections: 5,
+    };
+    let database = Database::connect(&config).await.unwrap();
+    store::migrate::run(&database).await.unwrap();
+    database.pool().close().await;
+    config
+}
+
+/// Where a new database is that has nothing in it.
+pub async fn empty_database() -> String {
     install_crypto_provider();
     let name = format!("larder_test_{}", unique());
     let mut url = Url::parse(&servers().database_url).unwrap();
@@ -107,14 +120,7 @@ pub async fn database() -> DatabaseConfig {
     sqlx::query(create).execute(&mut server).await.unwrap();
     server.close().await.unwrap();
     url.set_path(&name);
-    let config = DatabaseConfig {
-        url: SecretString::from(url.to_string()),
-        max_connections: 5,
-    };
-    let database = Database::connect(&config).await.unwrap();
-    store::migrate::run(&database).await.unwrap();
-    database.pool().close().await;
-    config
+    url.into()
 }
 
 fn unique() -> String {

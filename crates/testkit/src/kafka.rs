@@ -62,6 +62,26 @@ impl Env {
         self.produce(&self.names().topic(E::TOPIC), raw).await
     }
 
+    /// Puts many events on their topic at once, in their order, each with its id.
+    pub async fn publish_all<E: Event>(&self, events: &[(E, String)]) {
+        let writer = self.schemas().writer::<E>().await.unwrap();
+        let producer: FutureProducer = self.kafka.client().set("partitioner", "murmur2").create().unwrap();
+        let topic = self.names().topic(E::TOPIC);
+        let mut deliveries = Vec::with_capacity(events.len());
+        for (event, id) in events {
+            let (key, value) = (event.merchant().to_string(), writer.encode(event).unwrap());
+            let headers = OwnedHeaders::new().insert(Header {
+                key: "ce_id",
+                value: Some(id),
+            });
+            let record = FutureRecord::to(&topic).headers(headers).key(&key).payload(&value);
+            deliveries.push(producer.send_result(record).map_err(|(error, _)| error).unwrap());
+        }
+        for delivery in deliveries {
+            delivery.await.unwrap().map_err(|(error, _)| error).unwrap();
+        }
+    }
+
     /// How many records each partition of a topic has had.
     pub async fn ends(&self, topic: &str) -> Vec<i64> {
         let (client, topic) = (self.kafka.client(), topic.to_owned());

@@ -14,7 +14,7 @@ pub mod proxy;
 pub mod servers;
 pub mod wait;
 
-pub use env::{Env, database};
+pub use env::{Env, database, empty_database};
 pub use proxy::Proxy;
 pub use servers::{Servers, servers};
 pub use wait::{wait_for, wait_until};
