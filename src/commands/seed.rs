@@ -67,7 +67,12 @@ impl Seed {
             lines: self.lines,
             level,
         };
-        let created = bulk::merchants(database, shape, |done| eprintln!("{done} of {merchants} merchants")).await?;
+        let progress = |done| {
+            if done % 1000 == 0 {
+                eprintln!("{done} of {merchants} merchants");
+            }
+        };
+        let created = bulk::merchants(database, shape, progress).await?;
         println!("brought in {created} merchants; {} were there", merchants - created);
         let Some(file) = &self.keys else { return Ok(()) };
         let orderable = bulk::orderable(database, merchants).await?;

@@ -93,7 +93,7 @@ async fn merchants_in_bulk_have_keys_products_and_full_stock() {
             .unwrap(),
         1500
     );
-    assert_eq!(steps, [1000, 1500]);
+    assert!(steps.is_sorted() && steps.last() == Some(&1500), "{steps:?}");
     assert_eq!(
         bulk::merchants(&database, shape, |_| {}).await.unwrap(),
         0,

@@ -1,4 +1,4 @@
-//! Many merchants of one shape, for a load: made inside Postgres, a thousand a transaction.
+//! Many merchants of one shape, for a load: made inside Postgres, some hundreds a transaction.
 
 use domain::ids::{CustomerId, MerchantId, ProductId};
 
@@ -6,7 +6,7 @@ use super::{hash, prefix};
 use crate::{database::Database, error::StoreError};
 
 /// Merchants of one transaction.
-const CHUNK: i64 = 1000;
+const CHUNK: i64 = 250;
 
 /// How many of what.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +34,7 @@ pub struct Orderable {
     pub product_ids: Vec<ProductId>,
 }
 
-/// Brings in the merchants that are not there yet and returns how many; `progress` is told after each thousand.
+/// Brings in the merchants that are not there yet and returns how many; `progress` is told how far it is.
 pub async fn merchants(database: &Database, shape: Shape, mut progress: impl FnMut(i64)) -> Result<i64, StoreError> {
     let mut created = 0;
     let mut first = 1;
