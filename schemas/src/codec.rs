@@ -1,9 +1,7 @@
 //! Avro values, without the wire format around them.
 
-use std::io::BufRead;
-
+use apache_avro::{Schema, reader::datum::GenericDatumReader, writer::datum::GenericDatumWriter};
 use serde::{Serialize, de::DeserializeOwned};
-use serde_avro_fast::ser::SerializerConfig;
 
 use crate::Topic;
 
@@ -30,23 +28,27 @@ pub enum DecodeError {
 }
 
 /// The schema some record was written with.
-pub struct WriterSchema(serde_avro_fast::Schema);
+pub struct WriterSchema(GenericDatumReader<'static>);
 
 impl WriterSchema {
     /// Parses a schema as the registry gives it.
     pub fn parse(json: &str) -> Result<Self, DecodeError> {
-        json.parse()
-            .map(Self)
-            .map_err(|error: serde_avro_fast::schema::SchemaError| DecodeError::Schema(error.to_string()))
+        let schema = Schema::parse_str(json).map_err(|error| DecodeError::Schema(error.to_string()))?;
+        let reader = GenericDatumReader::builder(forever(schema)).build();
+        reader.map(Self).map_err(|error| DecodeError::Schema(error.to_string()))
     }
 
     /// Reads a value. Fields that the reader has and the writer had not take the reader's default.
     pub fn decode<T: DeserializeOwned>(&self, value: &[u8]) -> Result<T, DecodeError> {
-        let mut reader = serde_avro_fast::de::DeserializerState::from_slice(value, &self.0);
-        let event = T::deserialize(reader.deserializer()).map_err(|error| DecodeError::Value(error.to_string()))?;
-        match reader.into_reader().fill_buf() {
-            Ok([]) => Ok(event),
-            left => Err(DecodeError::Trailing(left.map_or(0, <[u8]>::len))),
+        let mut rest = value;
+        let event = self
+            .0
+            .read_deser(&mut rest)
+            .map_err(|error| DecodeError::Value(error.to_string()))?;
+        if rest.is_empty() {
+            Ok(event)
+        } else {
+            Err(DecodeError::Trailing(rest.len()))
         }
     }
 }
@@ -54,27 +56,35 @@ impl WriterSchema {
 /// Writes values of one topic with its newest schema.
 pub struct Codec {
     topic: &'static Topic,
-    schema: serde_avro_fast::Schema,
+    writer: GenericDatumWriter<'static>,
 }
 
 impl Codec {
     /// The codec of a topic.
     #[must_use]
     pub fn new(topic: &'static Topic) -> Self {
-        let schema = topic
-            .schema
-            .parse()
-            .expect("every schema of the table parses: a test reads them all");
-        Self { topic, schema }
+        let schema = Schema::parse_str(topic.schema).expect("every schema of the table parses: a test reads them all");
+        let writer = GenericDatumWriter::builder(forever(schema)).build();
+        Self {
+            topic,
+            writer: writer.expect("every schema of the table resolves: a test writes them all"),
+        }
     }
 
     /// Appends a value to `buffer`.
-    pub fn encode<T: Serialize>(&self, event: &T, buffer: Vec<u8>) -> Result<Vec<u8>, EncodeError> {
-        serde_avro_fast::to_datum(event, buffer, &mut SerializerConfig::new(&self.schema)).map_err(|error| {
-            EncodeError {
+    pub fn encode<T: Serialize>(&self, event: &T, mut buffer: Vec<u8>) -> Result<Vec<u8>, EncodeError> {
+        match self.writer.write_ser(&mut buffer, event) {
+            Ok(_) => Ok(buffer),
+            Err(error) => Err(EncodeError {
                 topic: self.topic.name,
                 reason: error.to_string(),
-            }
-        })
+            }),
+        }
     }
+}
+
+/// Readers and writers borrow their schema. There are as many as the registry has ids, and they are kept until the
+/// process ends anyway.
+fn forever(schema: Schema) -> &'static Schema {
+    Box::leak(Box::new(schema))
 }
