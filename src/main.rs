@@ -28,3 +28,15 @@ fn main() -> ExitCode {
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Larder;
+
+    #[test]
+    fn no_flag_of_a_command_is_in_anothers_way() {
+        Larder::command().debug_assert();
+    }
+}

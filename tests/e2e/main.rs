@@ -1,6 +1,7 @@
 //! Larder end to end, on real servers.
 #![allow(clippy::unwrap_used, reason = "a test stops where something is not there")]
 
+mod all;
 mod burger;
 mod commands;
 mod kill;

@@ -6,6 +6,7 @@ use stream::{KafkaConfig, RegistryConfig};
 /// Flags of the stock-processor alone.
 #[derive(Clone, Copy, Debug, clap::Args)]
 #[command(next_help_heading = "Stock-processor")]
+#[group(id = "stock")]
 pub struct Args {
     /// Connections to Postgres, each with its own worker; shards are spread over them
     #[arg(long = "stock-connections", env = "STOCK_CONNECTIONS", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]

@@ -16,6 +16,7 @@ use crate::{Backoff, Config, SmtpConfig};
 /// How alerts become mails.
 #[derive(Clone, Debug, ClapArgs)]
 #[command(next_help_heading = "Mailer")]
+#[group(id = "mailer")]
 pub struct Args {
     /// Mail server: `smtp://host`, `smtp://host?tls=required` (STARTTLS) or `smtps://host`, with `user:password@` and `:port` where needed
     #[arg(long, env = "SMTP_URL", hide_env_values = true, value_name = "URL")]
