@@ -44,6 +44,8 @@ const RELEASE: Duration = Duration::from_secs(8);
 const COMMIT_EVERY: Duration = Duration::from_millis(500);
 /// How often it is looked whether an operator has decided about a stopped shard.
 const LOOK_AT_STOPPED: Duration = Duration::from_secs(5);
+/// How long Postgres may take to answer before the group is joined.
+const PING: Duration = Duration::from_secs(3);
 /// How long to stay away before joining again.
 const REJOIN: Duration = Duration::from_secs(1);
 
@@ -175,8 +177,7 @@ impl Poller {
         };
         while !self.shutdown.is_requested() && !self.orphaned.load(Ordering::Acquire) {
             if memory.rejoin_at.is_some_and(|at| at <= Instant::now()) {
-                memory.rejoin_at = None;
-                self.subscribe(&memory)?;
+                self.join(&mut memory)?;
             }
             self.fetch(&mut memory);
             self.answer_rebalances(&mut memory);
@@ -198,7 +199,19 @@ impl Poller {
         Ok(())
     }
 
-    fn subscribe(&self, memory: &Memory) -> Result<(), KafkaError> {
+    /// Joins the group, once Postgres answers: a member that cannot take its shards over keeps them from the others
+    /// and makes these let go of theirs each time it tries.
+    fn join(&self, memory: &mut Memory) -> Result<(), KafkaError> {
+        let asked = self
+            .runtime
+            .block_on(async { tokio::time::timeout(PING, shards::read(&self.database, &[])).await });
+        if !matches!(asked, Ok(Ok(_))) {
+            warn!("postgres does not answer: staying out of the group until it does");
+            self.health.not_ready(HEALTH, "postgres does not answer");
+            memory.rejoin_at = Some(Instant::now() + REJOIN);
+            return Ok(());
+        }
+        memory.rejoin_at = None;
         let topics: Vec<&str> = memory.topics.iter().map(String::as_str).collect();
         self.consumer.subscribe(&topics)
     }
@@ -335,6 +348,12 @@ impl Poller {
         }
         self.listen(memory);
         self.commit(memory, CommitMode::Sync);
+        // librdkafka keeps a partition paused beyond its assignment: it would stand still in the next one.
+        if let Ok(assigned) = self.consumer.assignment()
+            && let Err(error) = self.consumer.resume(&assigned)
+        {
+            warn!(%error, "cannot let paused partitions go on");
+        }
         if let Err(error) = self.consumer.unassign() {
             warn!(%error, "cannot give the assignment back");
         }

@@ -1,26 +1,41 @@
 //! A burger bar on real servers and a stock-processor that serves it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use domain::{
     amount::Minor,
     ids::{AdjustmentId, MerchantId, OrderId},
     money::Currency,
 };
-use schemas::events::{AdjustmentKind, Micros, OrderCreated, OrderLine, StockAdjusted};
+use schemas::{
+    Topic,
+    events::{AdjustmentKind, Micros, OrderCreated, OrderLine, StockAdjusted},
+};
 use service::Context;
 use stock_processor::{Args, RunError};
-use store::seed::{self, NewCustomer, NewIngredient, NewMerchant, NewProduct, Seeded};
-use testkit::{Env, wait_until};
+use store::{
+    DatabaseConfig,
+    seed::{self, NewCustomer, NewIngredient, NewMerchant, NewProduct, Seeded},
+};
+use stream::Record;
+use testkit::{Env, wait_for, wait_until};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// As many partitions as every topic has here.
+const PARTITIONS: i32 = 3;
+
 /// A merchant who sells burgers (150 g beef, 30 g cheese, 20 g onion) and cheese toasts (60 g cheese).
 pub(crate) struct Bar {
     pub(crate) env: Env,
     pub(crate) merchant: Seeded,
+    /// More of the kind.
+    pub(crate) others: Vec<Seeded>,
 }
 
 /// A running stock-processor.
@@ -29,11 +44,43 @@ pub(crate) struct Running {
     task: JoinHandle<Result<(), RunError>>,
 }
 
+pub(crate) fn shard_of(merchant: &Seeded) -> i32 {
+    stream::partition::partition(merchant.merchant_id.to_string().as_bytes(), PARTITIONS)
+}
+
 impl Bar {
     pub(crate) async fn open() -> Self {
-        let env = Env::fresh().await;
-        let merchant = seed::merchant(&env.store, &bar("bar")).await.unwrap();
-        Self { env, merchant }
+        Self::chain(1, 1).await
+    }
+
+    /// So many bars, each with so many times the usual stock. Three have a shard each.
+    pub(crate) async fn chain(bars: usize, times: i64) -> Self {
+        let env = Env::with_partitions(PARTITIONS).await;
+        let mut all = Vec::new();
+        let mut shards = BTreeSet::new();
+        while all.len() < bars {
+            let name = format!("bar-{}", Uuid::new_v4());
+            let merchant = seed::merchant(&env.store, &bar(&name, times)).await.unwrap();
+            let is_new = shards.insert(shard_of(&merchant));
+            if is_new || shards.len() == 3 {
+                all.push(merchant);
+            }
+        }
+        let merchant = all.remove(0);
+        Self {
+            env,
+            merchant,
+            others: all,
+        }
+    }
+
+    /// Every bar.
+    pub(crate) fn merchants(&self) -> impl Iterator<Item = &Seeded> + Clone {
+        std::iter::once(&self.merchant).chain(&self.others)
+    }
+
+    pub(crate) fn shard(&self) -> i32 {
+        shard_of(&self.merchant)
     }
 
     pub(crate) async fn serve(&self) -> Running {
@@ -41,12 +88,13 @@ impl Bar {
     }
 
     pub(crate) async fn serve_with(&self, args: Args) -> Running {
+        self.serve_on(args, self.env.database.clone()).await
+    }
+
+    /// With another way to the same database.
+    pub(crate) async fn serve_on(&self, args: Args, database: DatabaseConfig) -> Running {
         let context = Context::default();
-        let config = args.into_config(
-            self.env.kafka.clone(),
-            self.env.registry.clone(),
-            self.env.database.clone(),
-        );
+        let config = args.into_config(self.env.kafka.clone(), self.env.registry.clone(), database);
         let app = stock_processor::build(config, &context).await.unwrap();
         let task = tokio::spawn(app.run());
         wait_until("the stock-processor to be ready", PATIENCE, async || {
@@ -61,17 +109,21 @@ impl Bar {
     }
 
     pub(crate) fn order_named(&self, order_id: OrderId, lines: &[(&str, i32)]) -> OrderCreated {
+        Self::order_at(&self.merchant, order_id, lines)
+    }
+
+    pub(crate) fn order_at(merchant: &Seeded, order_id: OrderId, lines: &[(&str, i32)]) -> OrderCreated {
         let price = Minor::new(950).unwrap();
         let line = |(product, quantity): &(&str, i32)| OrderLine {
-            product_id: self.merchant.products[*product],
+            product_id: merchant.products[*product],
             quantity: *quantity,
             unit_price_minor: price,
         };
         let count: i32 = lines.iter().map(|(_, quantity)| quantity).sum();
         OrderCreated {
             order_id,
-            merchant_id: self.id(),
-            customer_id: self.merchant.customers["ana"],
+            merchant_id: merchant.merchant_id,
+            customer_id: merchant.customers["ana"],
             customer_email: Some("ana@example.org".to_owned()),
             currency: Currency::parse("EUR").unwrap(),
             lines: lines.iter().map(line).collect(),
@@ -83,6 +135,51 @@ impl Bar {
 
     pub(crate) async fn place(&self, order: &OrderCreated) -> (i32, i64) {
         self.env.publish(order, &order.order_id.to_string()).await
+    }
+
+    /// So many orders of one burger, one bar after another.
+    pub(crate) fn burgers(&self, count: usize) -> Vec<OrderCreated> {
+        let bars = self.merchants().cycle().take(count);
+        bars.map(|bar| Self::order_at(bar, OrderId::new(Uuid::now_v7()), &[("burger", 1)]))
+            .collect()
+    }
+
+    pub(crate) async fn place_all(&self, orders: &[OrderCreated]) {
+        let named: Vec<_> = orders
+            .iter()
+            .map(|order| (order.clone(), order.order_id.to_string()))
+            .collect();
+        self.env.publish_all(&named).await;
+    }
+
+    /// Waits until this order is decided.
+    pub(crate) async fn wait_for_row(&self, order: &OrderCreated) -> store::orders::Order {
+        wait_for("the order to be decided", PATIENCE, async || self.row(order).await).await
+    }
+
+    pub(crate) async fn row(&self, order: &OrderCreated) -> Option<store::orders::Order> {
+        store::orders::find(&self.env.store, order.merchant_id, order.order_id)
+            .await
+            .unwrap()
+    }
+
+    /// Waits until so many orders are decided.
+    pub(crate) async fn wait_for_rows(&self, count: i64) {
+        wait_until("the orders to be decided", PATIENCE, async || {
+            self.statuses().await.values().sum::<i64>() >= count
+        })
+        .await;
+    }
+
+    /// Changes rows behind everybody's back.
+    pub(crate) async fn sql(&self, statement: &'static str) {
+        sqlx::query(statement).execute(self.env.store.pool()).await.unwrap();
+    }
+
+    /// What was put aside of a topic.
+    pub(crate) async fn wait_for_dead_letters(&self, topic: &Topic, count: usize) -> Vec<Record> {
+        let name = self.env.names().dead_letters(topic, schemas::topics::STOCK_GROUP);
+        self.env.wait_for_records(&name, count, PATIENCE).await
     }
 
     pub(crate) async fn adjust(&self, kind: AdjustmentKind, ingredient: &str, number: i64) -> StockAdjusted {
@@ -135,19 +232,35 @@ impl Running {
     }
 
     /// Cuts it off as it stands: nothing is finished, nothing said.
-    pub(crate) fn kill(self) {
+    pub(crate) async fn kill(self) {
         self.task.abort();
+        assert!(self.task.await.is_err_and(|error| error.is_cancelled()));
+    }
+
+    /// What `/metrics` shows on this line; nothing counts as 0.
+    pub(crate) fn metric(&self, line: &str) -> f64 {
+        let text = prometheus::TextEncoder::new()
+            .encode_to_string(&self.context.metrics.gather())
+            .unwrap();
+        let value = text
+            .lines()
+            .find_map(|found| found.strip_prefix(line)?.strip_prefix(' '));
+        value.map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    pub(crate) async fn wait_for_metric(&self, line: &str, value: f64) {
+        wait_until(line, PATIENCE, async || self.metric(line) >= value).await;
     }
 }
 
-fn bar(reference: &str) -> NewMerchant {
+fn bar(reference: &str, times: i64) -> NewMerchant {
     let ingredient = |reference: &str, full_level| NewIngredient {
         reference: reference.to_owned(),
         name: reference.to_owned(),
         unit: "g".to_owned(),
         full_level,
         threshold_pct: 50,
-        on_hand: full_level,
+        on_hand: full_level * times,
     };
     let product = |reference: &str, recipe: &[(&str, i64)]| NewProduct {
         reference: reference.to_owned(),
