@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 use clap::Args;
 
+use crate::paths;
 use crate::process;
 use crate::servers::Instance;
 
@@ -19,10 +20,11 @@ pub(crate) struct BenchArgs {
 /// Runs the benchmark; servers that were not running before are stopped after it.
 pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
     let (endpoints, _stopped_at_the_end) = Instance::standing().find_or_start()?;
-    let mut cargo = Command::new("cargo");
-    cargo
-        .args(["run", "--release", "--package", "bench", "--"])
-        .args(&args.args)
-        .envs(endpoints.env());
-    process::run(&mut cargo)
+    // Both in one build, so that they agree on the features of what they share.
+    process::run(Command::new("cargo").args(["build", "--release", "--package", "larder", "--package", "bench"]))?;
+    process::run(
+        Command::new(paths::target().join("release/bench"))
+            .args(&args.args)
+            .envs(endpoints.env()),
+    )
 }
