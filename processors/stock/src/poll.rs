@@ -125,6 +125,13 @@ pub(crate) fn consumer(kafka: &KafkaConfig, args: &Args) -> Result<StockConsumer
         .create_with_context(Rebalances::default())
 }
 
+/// Whether a member that lets its shards go stays in the group.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stay {
+    In,
+    Out,
+}
+
 pub(crate) struct Poller {
     pub(crate) consumer: Arc<StockConsumer>,
     pub(crate) names: Names,
@@ -193,9 +200,8 @@ impl Poller {
             }
         }
         self.health.not_ready(HEALTH, "stopping");
-        self.release(&mut memory);
+        self.release(&mut memory, Stay::Out);
         self.consumer.context().closing.store(true, Ordering::Release);
-        self.consumer.unsubscribe();
         Ok(())
     }
 
@@ -263,7 +269,7 @@ impl Poller {
         for event in events {
             match event {
                 Rebalance::Assigned(partitions) => self.assigned(memory, &partitions),
-                Rebalance::Revoked => self.release(memory),
+                Rebalance::Revoked => self.release(memory, Stay::In),
             }
         }
     }
@@ -330,8 +336,8 @@ impl Poller {
         memory.stopped.insert(shard, (version, stop));
     }
 
-    /// Lets every shard go and answers Kafka that it may have them.
-    fn release(&self, memory: &mut Memory) {
+    /// Lets every shard go and answers Kafka that it may have them; leaves the group where that is asked for.
+    fn release(&self, memory: &mut Memory, stay: Stay) {
         memory.assigned = false;
         let waiting: Vec<_> = self.inboxes.iter().map(|inbox| inbox.release()).collect();
         let released = self.runtime.block_on(async {
@@ -354,6 +360,11 @@ impl Poller {
         {
             warn!(%error, "cannot let paused partitions go on");
         }
+        // Before the assignment is given back: with the subscription still there, librdkafka would begin to join again
+        // at once, and not leave after that.
+        if stay == Stay::Out {
+            self.consumer.unsubscribe();
+        }
         if let Err(error) = self.consumer.unassign() {
             warn!(%error, "cannot give the assignment back");
         }
@@ -370,8 +381,7 @@ impl Poller {
 
     /// Leaves the group and joins it again in a moment: every shard starts anew from its row.
     fn give_up(&self, memory: &mut Memory) {
-        self.release(memory);
-        self.consumer.unsubscribe();
+        self.release(memory, Stay::Out);
         // What the group says of the old membership is of no use any more.
         self.consumer
             .context()

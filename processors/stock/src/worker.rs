@@ -10,7 +10,10 @@ use std::{
 use domain::ids::MerchantId;
 use service::Shutdown;
 use sqlx::PgConnection;
-use store::{Database, StoreError, shards};
+use store::{
+    Database, StoreError,
+    shards::{self, ShardRow},
+};
 use stream::{Names, consume::chain};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
@@ -242,14 +245,30 @@ impl Worker {
             // Not published in time: the next owner publishes it again.
             let _ = tokio::time::timeout(FLUSH, flushed).await;
         }
-        self.note_published().await;
+        let rows = self.rows_behind();
+        if !rows.is_empty() {
+            let noted = match self.connection().await {
+                Ok(connection) => tokio::time::timeout(FLUSH, shards::advance(connection, &rows)).await,
+                Err(error) => Ok(Err(error)),
+            };
+            if !matches!(noted, Ok(Ok(()))) {
+                // Nobody waits for Postgres here: the next owner tells again what may have been told.
+                warn!("cannot note what is published before the shards are let go");
+                self.connection = None;
+            }
+        }
         self.shards.clear();
+    }
+
+    /// The rows that do not say yet what is published, as they are to be.
+    fn rows_behind(&self) -> Vec<ShardRow> {
+        let behind = self.shards.values().filter(|shard| shard.is_behind());
+        behind.map(|shard| shard.row_after(std::iter::empty())).collect()
     }
 
     /// Writes down what is published where the row does not say so yet.
     async fn note_published(&mut self) {
-        let behind = self.shards.values().filter(|shard| shard.is_behind());
-        let rows: Vec<_> = behind.map(|shard| shard.row_after(std::iter::empty())).collect();
+        let rows = self.rows_behind();
         if rows.is_empty() {
             return;
         }
