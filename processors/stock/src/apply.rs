@@ -19,9 +19,10 @@ use crate::{
     decide::{Decision, decide},
     duplicates::OrdersToCheck,
     item::{Content, Item},
-    publish::{Mark, Told, What},
+    publish::Mark,
     shard::Shard,
     source::Source,
+    told::{Told, What},
     worker::{Abandoned, Pauses, Worker, in_time},
 };
 
@@ -256,13 +257,10 @@ impl Worker {
         for (item, (decision, alerts)) in items.into_iter().zip(decided.each) {
             last.insert((item.record.partition, item.record.source), item.record.offset + 1);
             let what = match (decision, item.content) {
-                (Decision::Accepted(demand), Content::Order(order)) => What::Accepted { order, demand, at },
-                (Decision::Rejected(reason, shortfalls), Content::Order(order)) => What::Rejected {
-                    order,
-                    reason: reason.into(),
-                    shortfalls,
-                    at,
-                },
+                (Decision::Accepted(demand), Content::Order(order)) => What::accepted(order, demand, at),
+                (Decision::Rejected(reason, shortfalls), Content::Order(order)) => {
+                    What::rejected(&order, reason.to_owned(), shortfalls, at)
+                }
                 (Decision::DeadLetter { reason, detail }, _) => What::DeadLetter {
                     reason: reason.into(),
                     detail,

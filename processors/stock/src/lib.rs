@@ -33,6 +33,7 @@ mod resume;
 mod rows;
 mod shard;
 mod source;
+mod told;
 mod watchdog;
 mod worker;
 

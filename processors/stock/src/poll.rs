@@ -39,6 +39,9 @@ const POLL: Duration = Duration::from_millis(100);
 const BURST: usize = 512;
 /// How long the thread waits for a worker to make room, before it pauses that worker's partitions.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// How often and how long the queue is looked at after the group was left.
+const LAST_POLLS: usize = 20;
+const LAST_POLL: Duration = Duration::from_millis(5);
 /// How long a release may take; after that the shard rows fence whoever is late.
 const RELEASE: Duration = Duration::from_secs(8);
 const COMMIT_EVERY: Duration = Duration::from_millis(500);
@@ -201,6 +204,11 @@ impl Poller {
         }
         self.health.not_ready(HEALTH, "stopping");
         self.release(&mut memory, Stay::Out);
+        // What leaving has put into the queue was answered just now. Answered again while the consumer is closed, it
+        // would wait for a group that is gone.
+        for _ in 0..LAST_POLLS {
+            drop(self.consumer.poll(LAST_POLL));
+        }
         self.consumer.context().closing.store(true, Ordering::Release);
         Ok(())
     }
@@ -360,9 +368,12 @@ impl Poller {
         {
             warn!(%error, "cannot let paused partitions go on");
         }
-        // Before the assignment is given back: with the subscription still there, librdkafka would begin to join again
-        // at once, and not leave after that.
         if stay == Stay::Out {
+            // An assignment that was offered must be answered by an assignment, or librdkafka waits for that and never
+            // leaves. And it must know that it leaves before it is given the assignment back, or it joins again at once.
+            if let Err(error) = self.consumer.assign(&TopicPartitionList::new()) {
+                warn!(%error, "cannot answer the assignment");
+            }
             self.consumer.unsubscribe();
         }
         if let Err(error) = self.consumer.unassign() {

@@ -2,15 +2,12 @@
 //!
 //! Batch k is published here while the worker applies batch k + 1.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use domain::{amount::Minor, pantry::Shortfall};
-use rdkafka::message::OwnedHeaders;
 use schemas::{
     EncodeError, Event,
-    events::{Demand, Micros, Notify, OrderConfirmed, OrderCreated, StockRejected, StockReserved},
+    events::{Micros, Notify, OrderConfirmed, StockRejected, StockReserved},
 };
-use store::alerts::AlertRow;
 use stream::{
     Batch, DeadLetters, DeliveryError, KafkaConfig, Names, Producer, ProducerTuning, Registry, RegistryError,
     SendError, Writer, cloud_events, consume::chain, dead_letter::Why, headers,
@@ -18,37 +15,13 @@ use stream::{
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
 
-use crate::{metrics::Metrics, packed::Packed, poll::ToPoll, shard::Published, source::Source};
-
-/// A record and what is to be told of it.
-#[derive(Debug)]
-pub(crate) struct Told {
-    pub(crate) record: Packed,
-    pub(crate) what: What,
-    pub(crate) alerts: Vec<AlertRow>,
-}
-
-/// What became of a record.
-#[derive(Debug)]
-pub(crate) enum What {
-    Accepted {
-        order: OrderCreated,
-        demand: Vec<Demand>,
-        at: Micros,
-    },
-    Rejected {
-        order: OrderCreated,
-        reason: Cow<'static, str>,
-        shortfalls: Vec<Shortfall>,
-        at: Micros,
-    },
-    /// The alerts are all there is to tell.
-    Moved,
-    DeadLetter {
-        reason: Cow<'static, str>,
-        detail: String,
-    },
-}
+use crate::{
+    metrics::Metrics,
+    poll::ToPoll,
+    shard::Published,
+    source::Source,
+    told::{Told, What, notify},
+};
 
 /// What a worker hands over.
 pub(crate) enum Publication {
@@ -177,22 +150,18 @@ impl Publisher {
     async fn tell_one(&self, batch: &Arc<Batch>, told: &Told) -> Result<(), PublishError> {
         let trace = told.record.header(headers::TRACEPARENT);
         match &told.what {
-            What::Accepted { order, demand, at } => self.accepted(batch, order, demand, *at, trace).await?,
-            What::Rejected {
-                order,
-                reason,
-                shortfalls,
-                at,
-            } => {
-                let event = StockRejected {
-                    order_id: order.order_id,
-                    merchant_id: order.merchant_id,
-                    reason: reason.clone().into_owned(),
-                    shortfalls: shortfalls.clone(),
-                    rejected_at: *at,
-                };
-                let id = format!("{}-rejected", order.order_id);
-                self.send(batch, &self.rejected, &event, &id, *at, trace).await?;
+            What::Accepted(reserved, confirmed) => {
+                let id = format!("{}-reserved", reserved.order_id);
+                self.send(batch, &self.reserved, reserved, &id, reserved.reserved_at, trace)
+                    .await?;
+                let id = format!("{}-confirmed", confirmed.order_id);
+                self.send(batch, &self.confirmed, confirmed, &id, confirmed.confirmed_at, trace)
+                    .await?;
+            }
+            What::Rejected(event) => {
+                let id = format!("{}-rejected", event.order_id);
+                self.send(batch, &self.rejected, event, &id, event.rejected_at, trace)
+                    .await?;
             }
             What::Moved => {}
             What::DeadLetter { reason, detail } => {
@@ -222,38 +191,6 @@ impl Publisher {
         Ok(())
     }
 
-    async fn accepted(
-        &self,
-        batch: &Arc<Batch>,
-        order: &OrderCreated,
-        demand: &[Demand],
-        at: Micros,
-        trace: Option<&str>,
-    ) -> Result<(), PublishError> {
-        let reserved = StockReserved {
-            order_id: order.order_id,
-            merchant_id: order.merchant_id,
-            demand: demand.to_vec(),
-            amount_due_minor: Minor::ZERO,
-            currency: order.currency,
-            deadline: None,
-            reserved_at: at,
-        };
-        let id = format!("{}-reserved", order.order_id);
-        self.send(batch, &self.reserved, &reserved, &id, at, trace).await?;
-        let confirmed = OrderConfirmed {
-            order_id: order.order_id,
-            merchant_id: order.merchant_id,
-            customer_id: order.customer_id,
-            customer_email: order.customer_email.clone(),
-            total_minor: order.total_minor,
-            currency: order.currency,
-            confirmed_at: at,
-        };
-        let id = format!("{}-confirmed", order.order_id);
-        self.send(batch, &self.confirmed, &confirmed, &id, at, trace).await
-    }
-
     async fn send<E: Event>(
         &self,
         batch: &Arc<Batch>,
@@ -265,10 +202,11 @@ impl Publisher {
     ) -> Result<(), PublishError> {
         let value = channel.writer.encode(event)?;
         let key = event.merchant().to_string();
-        let headers: OwnedHeaders = cloud_events(E::TOPIC, id, at, trace);
         self.retry_full(|| {
+            // Made anew for each try: a copy would cost every record what a full queue costs a few.
+            let headers = cloud_events(E::TOPIC, id, at, trace);
             self.producer
-                .send_in(batch, &channel.topic, key.as_bytes(), &value, headers.clone())
+                .send_in(batch, &channel.topic, key.as_bytes(), &value, headers)
         })
         .await
     }
@@ -281,22 +219,5 @@ impl Publisher {
                 done => return Ok(done?),
             }
         }
-    }
-}
-
-fn notify(alert: &AlertRow) -> Notify {
-    Notify {
-        alert_id: alert.id,
-        merchant_id: alert.merchant,
-        merchant_name: alert.labels.merchant_name.clone(),
-        ingredient_id: alert.ingredient,
-        ingredient_name: alert.labels.ingredient_name.clone(),
-        unit: alert.labels.unit.clone(),
-        level_before: alert.level_before,
-        level_after: alert.level_after,
-        full_level: alert.full_level,
-        threshold_pct: i32::from(alert.threshold_pct),
-        recipients: alert.labels.recipients.clone(),
-        raised_at: alert.raised_at,
     }
 }

@@ -15,8 +15,8 @@ use crate::{
     assignment::Stop,
     item::{Content, Item, Readers},
     packed::Packed,
-    publish::{Told, What},
     source::Source,
+    told::{Told, What},
 };
 
 /// Why the past cannot be told.
@@ -114,16 +114,7 @@ fn missing(topic: &str, offset: i64) -> RecallError {
 fn again(order: schemas::events::OrderCreated, outcome: StoredOutcome) -> What {
     let at = outcome.decided_at;
     match outcome.rejected {
-        None => What::Accepted {
-            order,
-            demand: outcome.demand,
-            at,
-        },
-        Some(reason) => What::Rejected {
-            order,
-            reason: Cow::Owned(reason),
-            shortfalls: outcome.shortfalls,
-            at,
-        },
+        None => What::accepted(order, outcome.demand, at),
+        Some(reason) => What::rejected(&order, reason, outcome.shortfalls, at),
     }
 }

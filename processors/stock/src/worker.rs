@@ -25,10 +25,11 @@ use crate::{
     metrics::Metrics,
     packed::Packed,
     poll::ToPoll,
-    publish::{Mark, Publication, Told},
+    publish::{Mark, Publication},
     replay::{RecallError, recall},
     shard::Shard,
     source::Source,
+    told::Told,
 };
 
 /// After so long without a record, what is published is written down.

@@ -25,7 +25,7 @@ use testkit::{Env, wait_for, wait_until};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// As many partitions as every topic has here.
 const PARTITIONS: i32 = 3;

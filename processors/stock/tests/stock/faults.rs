@@ -77,7 +77,6 @@ async fn while_postgres_is_away_orders_wait() {
     bar.wait_for_rows(30).await;
     proxy.refuse();
     bar.place_all(&bar.burgers(300)).await;
-    // A new member makes the first let go of what it cannot write.
     wait_until("its connections to be gone", PATIENCE, async || proxy.open() == 0).await;
     assert_eq!(bar.statuses().await.values().sum::<i64>(), 30);
     proxy.pass();

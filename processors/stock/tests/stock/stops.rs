@@ -1,7 +1,5 @@
 //! A shard that cannot know where to go on stops, the others go on, and an operator has a way.
 
-use std::time::Duration;
-
 use rdkafka::{
     Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions},
@@ -200,5 +198,4 @@ async fn a_shard_taken_over_by_somebody_else_is_not_written_until_it_is_taken_ba
     bar.check_the_books().await;
     assert!(running.metric("larder_stock_conflicts_total") >= 1.0);
     running.close().await;
-    assert!(PATIENCE > Duration::from_secs(5));
 }
