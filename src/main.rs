@@ -10,6 +10,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// Many small things are made and dropped for every order.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Orders over HTTP, ingredients reserved so that nothing is oversold, a mail when one runs low.
 #[derive(Debug, Parser)]
 #[command(name = "larder", version, propagate_version = true, max_term_width = 120)]
