@@ -23,10 +23,11 @@ use tracing::warn;
 
 use crate::{
     config::Config,
+    consumer::{StockConsumer, consumer},
     inbox::Inbox,
     item::Readers,
     metrics::Metrics,
-    poll::{HEALTH, Poller, Positions, StockConsumer, ToPoll, consumer},
+    poll::{HEALTH, Poller, Positions, ToPoll},
     publish::Publisher,
     source::Source,
     watchdog,

@@ -19,6 +19,7 @@ mod app;
 mod apply;
 mod assignment;
 mod config;
+mod consumer;
 mod decide;
 mod duplicates;
 mod inbox;

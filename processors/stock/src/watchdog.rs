@@ -13,8 +13,9 @@ use stream::Names;
 use tracing::error;
 
 use crate::{
+    consumer::StockConsumer,
     metrics::Metrics,
-    poll::{Positions, StockConsumer, ToPoll},
+    poll::{Positions, ToPoll},
     source::Source,
 };
 

@@ -68,7 +68,7 @@ async fn poison(bar: &Bar, good: &[u8]) -> Vec<Poison> {
         ),
         ("other_event", own.clone(), Some(adjustment)),
         ("undecodable", own.clone(), Some(good[..9].to_vec())),
-        ("undecodable", own.clone(), Some([&good[..], b"more"].concat())),
+        ("undecodable", own.clone(), Some([good, b"more"].concat())),
         (
             "absurd",
             own.clone(),
