@@ -59,7 +59,7 @@ pub(crate) async fn write(env: &Env, catalogue: &Catalogue, orders: u64, seed: u
             Some(TRACE),
         );
         loop {
-            match producer.send_in(&batch, &topic, key.as_bytes(), &value, headers.clone()) {
+            match producer.send_in(&batch, &topic, Some(key.as_bytes()), Some(&value), headers.clone()) {
                 Err(SendError::QueueFull) => tokio::time::sleep(Duration::from_millis(2)).await,
                 done => break done?,
             }

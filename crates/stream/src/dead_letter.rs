@@ -90,8 +90,8 @@ impl DeadLetters {
                 value: Some(value),
             })
         });
-        let key = record.key.as_deref().unwrap_or_default();
-        let value = record.value.as_deref().unwrap_or_default();
+        let key = record.key.as_deref();
+        let value = record.value.as_deref();
         self.producer
             .send_in(batch, &self.names.dead_letters(topic, self.group), key, value, headers)
     }

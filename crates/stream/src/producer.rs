@@ -19,7 +19,7 @@ use rdkafka::{
 };
 use tokio::sync::Notify;
 
-use crate::config::KafkaConfig;
+use crate::{config::KafkaConfig, topics::MAX_DEAD_LETTER_BYTES};
 
 /// What differs between one producer and another.
 #[derive(Clone, Copy, Debug)]
@@ -143,6 +143,8 @@ impl Producer {
             .set("queue.buffering.max.messages", tuning.queue_records.to_string())
             .set("queue.buffering.max.kbytes", tuning.queue_kbytes.to_string())
             .set("batch.size", "262144")
+            // As much as a topic of dead letters takes; the others refuse at their own, lower limit.
+            .set("message.max.bytes", MAX_DEAD_LETTER_BYTES.to_string())
             .set("compression.type", "lz4")
             .create_with_context(Acknowledgements)?;
         Ok(Self { inner: Arc::new(inner) })
@@ -151,7 +153,7 @@ impl Producer {
     /// Hands one record over. Never blocks.
     pub fn send(&self, topic: &str, key: &str, value: &[u8], headers: OwnedHeaders) -> Result<Delivery, SendError> {
         let batch = Batch::new();
-        self.send_in(&batch, topic, key.as_bytes(), value, headers)?;
+        self.send_in(&batch, topic, Some(key.as_bytes()), Some(value), headers)?;
         Ok(Delivery(batch))
     }
 
@@ -160,15 +162,13 @@ impl Producer {
         &self,
         batch: &Arc<Batch>,
         topic: &str,
-        key: &[u8],
-        value: &[u8],
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
         headers: OwnedHeaders,
     ) -> Result<(), SendError> {
         batch.waiting.fetch_add(1, Ordering::AcqRel);
-        let record = BaseRecord::with_opaque_to(topic, Arc::clone(batch))
-            .key(key)
-            .payload(value)
-            .headers(headers);
+        let mut record = BaseRecord::with_opaque_to(topic, Arc::clone(batch)).headers(headers);
+        (record.key, record.payload) = (key, value);
         self.inner.send(record).map_err(|(error, _)| {
             // The last of a batch may be refused while somebody waits for the others.
             if batch.waiting.fetch_sub(1, Ordering::AcqRel) == 1 {

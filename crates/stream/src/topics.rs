@@ -15,6 +15,10 @@ use tokio::time::Instant;
 
 use crate::KafkaConfig;
 
+/// The most bytes of a batch of events; Kafka's own default.
+const MAX_EVENT_BYTES: usize = 1_048_588;
+/// The most bytes of a dead letter: the largest record there can be, and what is said of it.
+pub(crate) const MAX_DEAD_LETTER_BYTES: usize = 2 * MAX_EVENT_BYTES;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 const TIMEOUT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(50);
@@ -194,15 +198,19 @@ impl Difference {
 }
 
 fn wanted(kafka: &KafkaConfig, shape: Shape) -> Vec<Wanted> {
-    let events = TOPICS.into_iter().map(|topic| (kafka.names.topic(topic), 7));
-    let dead_letters = dead_letter_topics().map(|topic| (format!("{}{topic}", kafka.names.prefix), 30));
+    let events = TOPICS
+        .into_iter()
+        .map(|topic| (kafka.names.topic(topic), 7, MAX_EVENT_BYTES));
+    let dead_letters =
+        dead_letter_topics().map(|topic| (format!("{}{topic}", kafka.names.prefix), 30, MAX_DEAD_LETTER_BYTES));
     let in_sync = (shape.replication - 1).max(1);
     events
         .chain(dead_letters)
-        .map(|(topic, days)| {
+        .map(|(topic, days, max_bytes)| {
             let settings = BTreeMap::from([
                 ("cleanup.policy", "delete".to_owned()),
                 ("compression.type", "producer".to_owned()),
+                ("max.message.bytes", max_bytes.to_string()),
                 ("min.insync.replicas", in_sync.to_string()),
                 ("retention.ms", (days * DAY_MS).to_string()),
             ]);

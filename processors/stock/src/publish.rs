@@ -206,7 +206,7 @@ impl Publisher {
             // Made anew for each try: a copy would cost every record what a full queue costs a few.
             let headers = cloud_events(E::TOPIC, id, at, trace);
             self.producer
-                .send_in(batch, &channel.topic, key.as_bytes(), &value, headers)
+                .send_in(batch, &channel.topic, Some(key.as_bytes()), Some(&value), headers)
         })
         .await
     }
