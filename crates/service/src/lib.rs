@@ -4,7 +4,7 @@
 //! What is not here: anything that only one service needs, and how Kafka (`stream`) or Postgres (`store`) are used.
 //!
 //! A service crate has a plain `Config`, a `build(config, &Context)` that connects and binds, and an `App` whose
-//! `run` serves until [`Shutdown`] says stop. To add one: write these three and hand `run` to [`run`] as a [`Task`].
+//! `run` serves until [`Shutdown`] says stop. To add one: write these three and hand `run` to [`run()`] as a [`Task`].
 
 pub mod admin;
 pub mod config;
