@@ -86,6 +86,7 @@ pub(crate) async fn run(args: &Args) -> Result<Figures> {
     larder.wait()?;
     let busy = drained?;
     check(&env, args.orders).await?;
+    env.drop_database().await;
     eprintln!("drained in {busy:.2?}, {elapsed:.2?} with the start");
 
     #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 52 bits")]
