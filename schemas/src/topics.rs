@@ -30,12 +30,6 @@ impl Topic {
     pub fn dead_letters(&self, group: &str) -> String {
         dead_letter_topic(self.name, group)
     }
-
-    /// The row of that name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<&'static Self> {
-        TOPICS.into_iter().find(|topic| topic.name == name)
-    }
 }
 
 /// Where a group puts the records of a topic that it cannot handle.

@@ -1,16 +1,13 @@
 //! Dead letters: a record that cannot be handled goes aside as it was, with the reason, and the partition moves on.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use rdkafka::message::Header;
-use schemas::{Topic, events::Micros};
+use schemas::Topic;
 
 use crate::{
     config::{KafkaConfig, Names},
-    headers::rfc3339,
+    headers::{now, rfc3339},
     producer::{Batch, DeliveryError, Producer, ProducerTuning, SendError},
     record::Record,
 };
@@ -72,8 +69,7 @@ impl DeadLetters {
 
     /// Puts one of several records aside; the batch says when that is stored.
     pub fn send_in(&self, batch: &Arc<Batch>, topic: &Topic, record: &Record, why: Why<'_>) -> Result<(), SendError> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let at = rfc3339(Micros(i64::try_from(now.as_micros()).unwrap_or(i64::MAX)));
+        let at = rfc3339(now());
         let said = [
             ("dlq_reason", why.reason.to_owned()),
             ("dlq_detail", why.detail.to_owned()),

@@ -1,6 +1,9 @@
 //! Headers: `CloudEvents` in binary mode and the W3C trace context.
 
-use std::fmt::Display;
+use std::{
+    fmt::Display,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use rdkafka::message::{Header, OwnedHeaders};
 use schemas::{Topic, events::Micros};
@@ -54,6 +57,13 @@ pub fn cloud_events(topic: &'static Topic, id: impl Display, time: Micros, trace
 pub fn header<'a>(headers: &'a [(String, Vec<u8>)], name: &str) -> Option<&'a str> {
     let (_, value) = headers.iter().rev().find(|(key, _)| key == name)?;
     std::str::from_utf8(value).ok()
+}
+
+/// This moment.
+#[must_use]
+pub fn now() -> Micros {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// A moment as RFC 3339 has it, in UTC to the microsecond.

@@ -3,16 +3,12 @@
 //! What Postgres refuses for its data is bisected until the one record is alone, and that is put aside. What fails
 //! for any other reason is resolved by reading the shard rows: they say whether the transaction took place.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use domain::{ids::MerchantId, pantry::Crossing};
 use schemas::events::Micros;
 use store::{StoreError, alerts::AlertRow, batch, pantries, shards::ShardRow};
-use stream::consume::chain;
+use stream::{consume::chain, now};
 use tracing::{error, warn};
 
 use crate::{
@@ -21,7 +17,6 @@ use crate::{
     item::{Content, Item},
     publish::Mark,
     shard::Shard,
-    source::Source,
     told::{Told, What},
     worker::{Abandoned, Pauses, Worker, in_time},
 };
@@ -253,9 +248,9 @@ impl Worker {
     async fn hand_over(&self, items: Vec<Item>, decided: Decided) {
         let at = decided.at;
         let mut told = Vec::with_capacity(items.len());
-        let mut last: HashMap<(i32, Source), i64> = HashMap::new();
+        let mut shards = BTreeSet::new();
         for (item, (decision, alerts)) in items.into_iter().zip(decided.each) {
-            last.insert((item.record.partition, item.record.source), item.record.offset + 1);
+            shards.insert(item.record.partition);
             let what = match (decision, item.content) {
                 (Decision::Accepted(demand), Content::Order(order)) => What::accepted(order, demand, at),
                 (Decision::Rejected(reason, shortfalls), Content::Order(order)) => {
@@ -274,16 +269,8 @@ impl Worker {
                 alerts,
             });
         }
-        let marks = last.into_iter().filter_map(|((number, source), next)| {
-            let published = Arc::clone(&self.shards.get(&number)?.published);
-            Some(Mark {
-                published,
-                source,
-                shard: number,
-                next,
-            })
-        });
-        let then = marks.collect();
+        let marks = shards.into_iter().flat_map(|number| self.marks(number));
+        let then = marks.filter(Mark::is_news).collect();
         self.publish(told, then).await;
     }
 
@@ -307,9 +294,4 @@ impl Worker {
             .alerts
             .inc_by(alerts.iter().map(|alerts| alerts.len() as u64).sum());
     }
-}
-
-fn now() -> Micros {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Micros(i64::try_from(now.as_micros()).unwrap_or(i64::MAX))
 }

@@ -39,6 +39,13 @@ pub(crate) struct Mark {
     pub(crate) next: i64,
 }
 
+impl Mark {
+    /// Whether it says more than is known to be published.
+    pub(crate) fn is_news(&self) -> bool {
+        self.published.get(self.source) < self.next
+    }
+}
+
 /// Why something is not published yet.
 #[derive(Debug, thiserror::Error)]
 enum PublishError {

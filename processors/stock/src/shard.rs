@@ -1,7 +1,6 @@
 //! A shard that is ours: its row, the stock of its merchants, and whether its past was recognised.
 
 use std::{
-    collections::HashMap,
     num::NonZeroUsize,
     sync::{
         Arc,
@@ -31,7 +30,7 @@ impl Published {
         self.0[source as usize].fetch_max(next, Ordering::AcqRel);
     }
 
-    fn get(&self, source: Source) -> i64 {
+    pub(crate) fn get(&self, source: Source) -> i64 {
         self.0[source as usize].load(Ordering::Acquire)
     }
 }
@@ -78,7 +77,7 @@ impl Shard {
             row: start.row,
             published: Arc::new(published),
             verification,
-            // Bounded by `evict` between batches: within one, nothing it touches may go.
+            // Bounded by `settle` between batches: within one, nothing it touches may go.
             pantries: LruCache::unbounded(),
             changed: Vec::new(),
         }
@@ -136,11 +135,11 @@ impl Shard {
     pub(crate) fn row_after<'a>(&self, records: impl Iterator<Item = &'a Packed>) -> ShardRow {
         let mut row = self.row.clone();
         row.accept_rewind = false;
-        let mut last: HashMap<usize, &Packed> = HashMap::with_capacity(2);
+        let mut last: [Option<&Packed>; 2] = [None; 2];
         for record in records {
-            last.insert(record.source as usize, record);
+            last[record.source as usize] = Some(record);
         }
-        for record in last.into_values() {
+        for record in last.into_iter().flatten() {
             let progress = record.source.progress_mut(&mut row);
             progress.next = record.offset + 1;
             progress.fingerprint = Some(record.fingerprint());

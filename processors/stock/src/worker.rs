@@ -205,18 +205,22 @@ impl Worker {
             "telling again what was applied before"
         );
         self.shared.metrics.republished.inc_by(told.len() as u64);
-        let Some(shard) = self.shards.get(&number) else {
-            return Ok(());
-        };
-        let mark = |source: Source| Mark {
-            published: Arc::clone(&shard.published),
-            source,
-            shard: number,
-            next: source.progress(&shard.row).next,
-        };
-        let then = Source::ALL.map(mark).into();
+        let then = self.marks(number).collect();
         self.publish(told, then).await;
         Ok(())
+    }
+
+    /// How far a shard has come when everything applied so far is told.
+    pub(crate) fn marks(&self, number: i32) -> impl Iterator<Item = Mark> {
+        let shard = self.shards.get(&number).into_iter();
+        shard.flat_map(move |shard| {
+            Source::ALL.into_iter().map(move |source| Mark {
+                published: Arc::clone(&shard.published),
+                source,
+                shard: number,
+                next: source.progress(&shard.row).next,
+            })
+        })
     }
 
     pub(crate) async fn publish(&self, told: Vec<Told>, then: Vec<Mark>) {

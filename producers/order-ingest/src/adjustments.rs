@@ -170,7 +170,7 @@ impl Change {
             amount,
             level,
             reason: self.reason,
-            adjusted_at: view::now(),
+            adjusted_at: stream::now(),
         }
     }
 }

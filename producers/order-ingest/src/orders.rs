@@ -260,7 +260,7 @@ async fn price(
             currency: merchant.currency,
             lines,
             total_minor,
-            placed_at: view::now(),
+            placed_at: stream::now(),
             request_hash,
         }),
         (_, _, Some(&(code, _))) => Err(Problem::fields(

@@ -12,7 +12,7 @@ use domain::{
     order::Status,
     pantry::Shortfall,
 };
-use schemas::events::{Micros, OrderCreated, OrderLine, StockAdjusted};
+use schemas::events::{OrderCreated, OrderLine, StockAdjusted};
 use serde::Serialize;
 use store::{movements::Movement, orders::Order, stock_levels::StockLevel};
 use stream::headers::rfc3339;
@@ -228,12 +228,4 @@ pub(crate) fn accepted(location: &str, json: Bytes) -> Response {
     let location = HeaderValue::from_str(location).expect("a path of ours is ASCII");
     response.headers_mut().insert(header::LOCATION, location);
     response
-}
-
-/// The moment, as events have it.
-pub(crate) fn now() -> Micros {
-    let since = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
-    Micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
