@@ -1,38 +1,13 @@
 //! Draining a backlog with the real `larder stock`, until every outcome is stored and published.
 
-use std::{
-    fs,
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use schemas::topics::{ORDER_CONFIRMED, STOCK_REJECTED, STOCK_RESERVED};
 use serde::Serialize;
 use testkit::Env;
 
-use crate::{backlog, limit, processes};
-
-/// What to drain.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    /// Orders in the backlog
-    #[arg(long, default_value_t = 500_000)]
-    orders: u64,
-    /// Merchants they are spread over, evenly
-    #[arg(long, default_value_t = 1000)]
-    merchants: i64,
-    /// Partitions of every topic
-    #[arg(long, default_value_t = 12)]
-    partitions: i32,
-    /// What the orders are drawn from
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// The `larder` to run; that of this build's folder unless said otherwise
-    #[arg(long)]
-    larder: Option<PathBuf>,
-}
+use crate::{backlog, larder::Service, limit, load::Load, processes, processes::Servers};
 
 /// What was measured, all in one run.
 #[derive(Debug, Serialize)]
@@ -58,43 +33,36 @@ struct Cpu {
     kafka: f64,
 }
 
-/// The processes whose time is counted, by the names `cargo xtask servers` gives them.
-struct Servers {
-    postgres: Option<u32>,
-    kafka: Option<u32>,
-}
-
-pub(crate) async fn run(args: &Args) -> Result<Figures> {
-    let env = Env::with_partitions(args.partitions).await;
-    let catalogue = backlog::catalogue(&env, args.merchants).await?;
-    let written_per_s = backlog::write(&env, &catalogue, args.orders, args.seed).await?;
-    eprintln!("{} orders written", args.orders);
-    let read_decode_per_s = limit::read_and_decode(&env, args.partitions, args.orders)?;
+pub(crate) async fn run(load: &Load) -> Result<Figures> {
+    let env = Env::with_partitions(load.partitions).await;
+    let catalogue = backlog::catalogue(&env, load.merchants()).await?;
+    let written_per_s = backlog::write(&env, &catalogue, load.orders, load.seed).await?;
+    eprintln!("{} orders written", load.orders);
+    let read_decode_per_s = limit::read_and_decode(&env, load.partitions, load.orders)?;
     eprintln!("read and decoded at {read_decode_per_s:.0}/s");
 
     let servers = Servers::find();
     let before = (servers.cpu(), Instant::now());
-    let mut larder = start(args, &env)?;
-    let drained = wait(&env, args.orders, &mut larder).await;
+    let mut larder = Service::start(load, &env, "stock", &[])?;
+    let drained = wait(&env, load.orders, &mut larder).await;
     let elapsed = before.1.elapsed();
     let (cpu, rss_mb) = (
-        processes::cpu_seconds(larder.id()),
-        processes::peak_rss_mib(larder.id()),
+        processes::cpu_seconds(larder.pid()),
+        processes::peak_rss_mib(larder.pid()),
     );
     let (postgres, kafka) = servers.cpu();
-    larder.kill()?;
-    larder.wait()?;
+    drop(larder);
     let busy = drained?;
-    check(&env, args.orders).await?;
+    check(&env, load.orders).await?;
     env.drop_database().await;
     eprintln!("drained in {busy:.2?}, {elapsed:.2?} with the start");
 
     #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 52 bits")]
-    let orders = args.orders as f64;
+    let orders = load.orders as f64;
     let each = |seconds: f64| seconds * 1e6 / orders;
     let orders_per_s = orders / busy.as_secs_f64();
     Ok(Figures {
-        orders: args.orders,
+        orders: load.orders,
         orders_per_s,
         read_decode_per_s,
         of_read_decode: orders_per_s / read_decode_per_s,
@@ -108,55 +76,11 @@ pub(crate) async fn run(args: &Args) -> Result<Figures> {
     })
 }
 
-impl Servers {
-    fn find() -> Self {
-        let said = fs::read_to_string(testkit::servers::target().join("servers/servers.json")).unwrap_or_default();
-        let said: serde_json::Value = serde_json::from_str(&said).unwrap_or_default();
-        let pid = |name: &str| {
-            let found = said["processes"]
-                .as_array()?
-                .iter()
-                .find(|process| process["name"] == name)?;
-            u32::try_from(found["pid"].as_u64()?).ok()
-        };
-        Self {
-            postgres: pid("postgres"),
-            kafka: pid("kafka"),
-        }
-    }
-
-    fn cpu(&self) -> (f64, f64) {
-        let of = |pid: Option<u32>| pid.map_or(f64::NAN, processes::cpu_seconds);
-        (of(self.postgres), of(self.kafka))
-    }
-}
-
-fn start(args: &Args, env: &Env) -> Result<Child> {
-    let larder = match &args.larder {
-        Some(larder) => larder.clone(),
-        None => std::env::current_exe()?.with_file_name("larder"),
-    };
-    ensure!(
-        larder.is_file(),
-        "there is no {}: run `cargo build --release` first",
-        larder.display()
-    );
-    Command::new(&larder)
-        .arg("stock")
-        .envs(env.variables())
-        .env("LARDER_ADMIN_LISTEN", "127.0.0.1:0")
-        .stdin(Stdio::null())
-        .spawn()
-        .with_context(|| format!("cannot start {}", larder.display()))
-}
-
 /// Waits until every order is applied and published; how long that took from the first one applied.
-async fn wait(env: &Env, orders: u64, larder: &mut Child) -> Result<Duration> {
+async fn wait(env: &Env, orders: u64, larder: &mut Service) -> Result<Duration> {
     let mut first = None;
     loop {
-        if let Some(status) = larder.try_wait()? {
-            bail!("larder stock ended ({status}): see its log above");
-        }
+        larder.alive()?;
         // The rows say what is applied; what is published shows there within a second of idleness, so the topics are asked.
         let applied: i64 = sqlx::query_scalar("SELECT coalesce(sum(order_created_next), 0)::int8 FROM shards")
             .fetch_one(env.store.pool())

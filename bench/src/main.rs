@@ -1,43 +1,57 @@
-//! How fast Larder is, beside a limit measured in the same run on the same servers.
+//! How fast Larder is, beside limits measured in the same run on the same servers.
 //!
-//! `cargo xtask bench drain` is the way to run it: it starts the servers and builds for release.
+//! `cargo xtask bench` is the way to run it: it starts the servers and builds for release. Each bench is a module with a
+//! `run` that takes the [`load::Load`] and returns its figures; [`run`] is the table of them. To add one: a module, a
+//! variant of [`run::Bench`], a line in [`run::measure`].
 
 mod backlog;
 mod drain;
+mod growth;
+mod http;
+mod ingest;
+mod larder;
+mod latency;
 mod limit;
+mod load;
+mod peers;
 mod processes;
+mod run;
 
 use std::{fs, path::PathBuf};
 
 use anyhow::{Context as _, Result};
-use clap::{Parser, Subcommand};
+use clap::Parser;
+use mimalloc::MiMalloc;
 
-/// Benchmarks of Larder.
+/// As `larder` has it: a limit that allocates more slowly would be none.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+/// Measure how fast Larder is.
 #[derive(Parser)]
 struct Cli {
+    /// What to measure; drain, ingest and latency unless said otherwise
+    #[arg(value_enum)]
+    benches: Vec<run::Bench>,
+    /// Measure what people use today as well
+    #[arg(long)]
+    peers: bool,
     /// Also write the figures to this file, as JSON
-    #[arg(long, global = true)]
+    #[arg(long)]
     json: Option<PathBuf>,
-    #[command(subcommand)]
-    bench: Bench,
-}
-
-#[derive(Subcommand)]
-enum Bench {
-    /// Drain a backlog of orders until every outcome is stored and published
-    Drain(drain::Args),
+    #[command(flatten)]
+    load: load::Load,
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
     service::tls::install_crypto_provider();
     let cli = Cli::parse();
-    let figures = match cli.bench {
-        Bench::Drain(args) => serde_json::json!({ "drain": drain::run(&args).await? }),
-    };
+    let (figures, outcome) = run::all(&run::chosen(&cli.benches, cli.peers), &cli.load).await;
     println!("{}", serde_json::to_string_pretty(&figures)?);
     if let Some(file) = cli.json {
-        fs::write(&file, figures.to_string()).with_context(|| format!("cannot write {}", file.display()))?;
+        let text = serde_json::to_string_pretty(&figures)?;
+        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
     }
-    Ok(())
+    outcome
 }

@@ -5,6 +5,37 @@ use std::{collections::BTreeMap, fs};
 /// `/proc` counts time in these: 100 a second on every Linux we know.
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// The servers whose time is counted, by the names `cargo xtask servers` gives their processes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Servers {
+    postgres: Option<u32>,
+    kafka: Option<u32>,
+}
+
+impl Servers {
+    pub(crate) fn find() -> Self {
+        let said = fs::read_to_string(testkit::servers::target().join("servers/servers.json")).unwrap_or_default();
+        let said: serde_json::Value = serde_json::from_str(&said).unwrap_or_default();
+        let pid = |name: &str| {
+            let found = said["processes"]
+                .as_array()?
+                .iter()
+                .find(|process| process["name"] == name)?;
+            u32::try_from(found["pid"].as_u64()?).ok()
+        };
+        Self {
+            postgres: pid("postgres"),
+            kafka: pid("kafka"),
+        }
+    }
+
+    /// Processor time of Postgres and of Kafka so far, in seconds; not a number where they are somewhere else.
+    pub(crate) fn cpu(&self) -> (f64, f64) {
+        let of = |pid: Option<u32>| pid.map_or(f64::NAN, cpu_seconds);
+        (of(self.postgres), of(self.kafka))
+    }
+}
+
 /// Processor time of a process and all its descendants, those that have ended and were waited for included, in
 /// seconds.
 pub(crate) fn cpu_seconds(root: u32) -> f64 {
