@@ -1,9 +1,10 @@
 //! Avro values, without the wire format around them.
 
-use apache_avro::{Schema, reader::datum::GenericDatumReader, writer::datum::GenericDatumWriter};
-use serde::{Serialize, de::DeserializeOwned};
+use std::marker::PhantomData;
 
-use crate::Topic;
+use apache_avro::{Schema, reader::datum::GenericDatumReader};
+
+use crate::{binary, events::Event};
 
 /// A value does not fit the schema of its topic.
 #[derive(Debug, thiserror::Error)]
@@ -27,64 +28,62 @@ pub enum DecodeError {
     Trailing(usize),
 }
 
-/// The schema some record was written with.
-pub struct WriterSchema(GenericDatumReader<'static>);
+/// Appends an event, written with the newest schema of its topic.
+pub fn encode<E: Event>(event: &E, buffer: &mut Vec<u8>) -> Result<(), EncodeError> {
+    binary::write(event, buffer).map_err(|error| EncodeError {
+        topic: E::TOPIC.name,
+        reason: error.to_string(),
+    })
+}
 
-impl WriterSchema {
+/// The schema that some record of an event was written with.
+pub struct WriterSchema<E> {
+    /// None where the bytes lie as the type does: it is today's schema, or differs in what bytes do not show.
+    other: Option<GenericDatumReader<'static>>,
+    event: PhantomData<fn() -> E>,
+}
+
+impl<E: Event> WriterSchema<E> {
+    /// Today's schema.
+    #[must_use]
+    pub const fn newest() -> Self {
+        Self {
+            other: None,
+            event: PhantomData,
+        }
+    }
+
     /// Parses a schema as the registry gives it.
     pub fn parse(json: &str) -> Result<Self, DecodeError> {
-        let schema = Schema::parse_str(json).map_err(|error| DecodeError::Schema(error.to_string()))?;
-        let reader = GenericDatumReader::builder(forever(schema)).build();
-        reader.map(Self).map_err(|error| DecodeError::Schema(error.to_string()))
+        let wrong = |error: apache_avro::Error| DecodeError::Schema(error.to_string());
+        let schema = Schema::parse_str(json).map_err(wrong)?;
+        let newest =
+            Schema::parse_str(E::TOPIC.schema).expect("every schema of the table parses: a test reads them all");
+        if schema.canonical_form() == newest.canonical_form() {
+            return Ok(Self::newest());
+        }
+        // A reader borrows its schema. There are as many as the registry has ids, and they are kept until the process ends
+        // anyway.
+        let schema = Box::leak(Box::new(schema));
+        Ok(Self {
+            other: Some(GenericDatumReader::builder(schema).build().map_err(wrong)?),
+            event: PhantomData,
+        })
     }
 
     /// Reads a value. Fields that the reader has and the writer had not take the reader's default.
-    pub fn decode<T: DeserializeOwned>(&self, value: &[u8]) -> Result<T, DecodeError> {
+    pub fn decode(&self, value: &[u8]) -> Result<E, DecodeError> {
         let mut rest = value;
-        let event = self
-            .0
-            .read_deser(&mut rest)
-            .map_err(|error| DecodeError::Value(error.to_string()))?;
+        let event = match &self.other {
+            None => binary::read(&mut rest).map_err(|error| DecodeError::Value(error.to_string()))?,
+            Some(reader) => reader
+                .read_deser(&mut rest)
+                .map_err(|error| DecodeError::Value(error.to_string()))?,
+        };
         if rest.is_empty() {
             Ok(event)
         } else {
             Err(DecodeError::Trailing(rest.len()))
         }
     }
-}
-
-/// Writes values of one topic with its newest schema.
-pub struct Codec {
-    topic: &'static Topic,
-    writer: GenericDatumWriter<'static>,
-}
-
-impl Codec {
-    /// The codec of a topic.
-    #[must_use]
-    pub fn new(topic: &'static Topic) -> Self {
-        let schema = Schema::parse_str(topic.schema).expect("every schema of the table parses: a test reads them all");
-        let writer = GenericDatumWriter::builder(forever(schema)).build();
-        Self {
-            topic,
-            writer: writer.expect("every schema of the table resolves: a test writes them all"),
-        }
-    }
-
-    /// Appends a value to `buffer`.
-    pub fn encode<T: Serialize>(&self, event: &T, mut buffer: Vec<u8>) -> Result<Vec<u8>, EncodeError> {
-        match self.writer.write_ser(&mut buffer, event) {
-            Ok(_) => Ok(buffer),
-            Err(error) => Err(EncodeError {
-                topic: self.topic.name,
-                reason: error.to_string(),
-            }),
-        }
-    }
-}
-
-/// Readers and writers borrow their schema. There are as many as the registry has ids, and they are kept until the
-/// process ends anyway.
-fn forever(schema: Schema) -> &'static Schema {
-    Box::leak(Box::new(schema))
 }

@@ -7,10 +7,11 @@
 //! change one: copy the `.avsc` as it is to `history/<topic>.<n>.avsc`, add the field with a default to the schema
 //! and `#[serde(default)]` to the type; the tests read the old records with the new type.
 
+mod binary;
 pub mod codec;
 pub mod events;
 pub mod topics;
 
-pub use codec::{Codec, DecodeError, EncodeError, WriterSchema};
+pub use codec::{DecodeError, EncodeError, WriterSchema, encode};
 pub use events::Event;
 pub use topics::{TOPICS, Topic};

@@ -13,7 +13,7 @@ use schema_registry_converter::{
     error::SRCError,
     schema_registry_common::{RawError, SrCall},
 };
-use schemas::{Codec, DecodeError, EncodeError, Event, Topic, WriterSchema};
+use schemas::{DecodeError, EncodeError, Event, Topic, WriterSchema};
 
 use crate::{
     config::{Names, RegistryConfig},
@@ -141,20 +141,16 @@ impl Registry {
         let id = self.id_of(E::TOPIC).await?;
         Ok(Writer {
             prefix: wire::prefix(id),
-            codec: Codec::new(E::TOPIC),
             event: PhantomData,
         })
     }
 
     /// Reads events of one type, whatever version they were written with. Fails where today's is not registered.
     pub async fn reader<E: Event>(&self) -> Result<Reader<E>, RegistryError> {
-        let id = self.id_of(E::TOPIC).await?;
-        let schema = WriterSchema::parse(E::TOPIC.schema).expect("every schema of the table parses");
-        let known = HashMap::from([(id, Lookup::Known(Arc::new(schema)))]);
         Ok(Reader {
             registry: self.clone(),
-            known: RwLock::new(known),
-            event: PhantomData,
+            newest: self.id_of(E::TOPIC).await?,
+            others: RwLock::default(),
         })
     }
 
@@ -176,7 +172,6 @@ fn is_not_found(error: &SRCError) -> bool {
 /// Writes events of one type in the wire format.
 pub struct Writer<E> {
     prefix: [u8; wire::PREFIX],
-    codec: Codec,
     event: PhantomData<fn(E)>,
 }
 
@@ -184,31 +179,50 @@ impl<E: Event> Writer<E> {
     /// The bytes of an event.
     pub fn encode(&self, event: &E) -> Result<Vec<u8>, EncodeError> {
         let mut bytes = Vec::with_capacity(256);
-        bytes.extend_from_slice(&self.prefix);
-        self.codec.encode(event, bytes)
+        self.encode_to(event, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Appends the bytes of an event.
+    pub fn encode_to(&self, event: &E, buffer: &mut Vec<u8>) -> Result<(), EncodeError> {
+        buffer.extend_from_slice(&self.prefix);
+        schemas::encode(event, buffer)
     }
 }
 
-#[derive(Clone)]
-enum Lookup {
-    Known(Arc<WriterSchema>),
+enum Lookup<E> {
+    Known(Arc<WriterSchema<E>>),
     OtherEvent(String),
     Unknown(Instant),
+}
+
+impl<E> Clone for Lookup<E> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Known(schema) => Self::Known(Arc::clone(schema)),
+            Self::OtherEvent(found) => Self::OtherEvent(found.clone()),
+            Self::Unknown(since) => Self::Unknown(*since),
+        }
+    }
 }
 
 /// Reads events of one type from the wire format.
 pub struct Reader<E> {
     registry: Registry,
-    known: RwLock<HashMap<u32, Lookup>>,
-    event: PhantomData<fn() -> E>,
+    /// The id of today's schema, which most records have.
+    newest: u32,
+    others: RwLock<HashMap<u32, Lookup<E>>>,
 }
 
 impl<E: Event> Reader<E> {
     /// The event that the bytes hold.
     pub async fn decode(&self, bytes: Option<&[u8]>) -> Result<E, DecodeFailure> {
         let (id, value) = wire::parse(bytes.ok_or(DecodeFailure::Empty)?).ok_or(DecodeFailure::Format)?;
+        if id == self.newest {
+            return Ok(WriterSchema::newest().decode(value)?);
+        }
         let known = self
-            .known
+            .others
             .read()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .get(&id)
@@ -229,7 +243,7 @@ impl<E: Event> Reader<E> {
         }
     }
 
-    async fn look_up(&self, id: u32) -> Result<Lookup, DecodeFailure> {
+    async fn look_up(&self, id: u32) -> Result<Lookup<E>, DecodeFailure> {
         let found = match self.registry.schema(id).await? {
             None => Lookup::Unknown(Instant::now()),
             Some(json) => match record_name(&json) {
@@ -237,7 +251,7 @@ impl<E: Event> Reader<E> {
                 name => Lookup::OtherEvent(name.unwrap_or_else(|| "no record".to_owned())),
             },
         };
-        self.known
+        self.others
             .write()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .insert(id, found.clone());
