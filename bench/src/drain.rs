@@ -1,134 +1,196 @@
-//! Draining a backlog with the real `larder stock`, until every outcome is stored and published.
+//! Draining a backlog with the real `larder stock`, until every outcome is stored and published; beside it, from the
+//! same run and topic, what reading alone and what the floor pipeline reach.
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
-use schemas::topics::{ORDER_CONFIRMED, STOCK_REJECTED, STOCK_RESERVED};
+use anyhow::Result;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use schemas::topics::{ORDER_CONFIRMED, STOCK_REJECTED};
 use serde::Serialize;
 use testkit::Env;
+use uuid::Uuid;
 
-use crate::{backlog, larder::Service, limit, load::Load, processes, processes::Servers};
+use crate::{
+    backlog,
+    check::Check,
+    figure::{per_second, rounded},
+    floor::{self, Floor},
+    larder::Service,
+    limit,
+    load::Load,
+    processes::{self, Cpu, Meter, Servers},
+};
 
-/// What was measured, all in one run.
+/// What was measured, all in one run: the drain of the first number of merchants, drawn evenly, before all others.
 #[derive(Debug, Serialize)]
 pub(crate) struct Figures {
-    orders: u64,
-    /// From the first record applied to the last outcome published.
-    orders_per_s: f64,
-    /// The same topic, read and decoded only.
-    read_decode_per_s: f64,
-    /// One by the other.
-    of_read_decode: f64,
-    /// How fast the backlog was written.
-    written_per_s: f64,
-    cpu_us_per_order: Cpu,
-    rss_mb: f64,
+    #[serde(flatten)]
+    first: Beside,
+    /// Every drain, the first included.
+    loads: Vec<Beside>,
 }
 
-/// Processor time per order, by who used it.
-#[derive(Debug, Serialize)]
-struct Cpu {
-    processor: f64,
-    postgres: f64,
-    kafka: f64,
+/// A drain beside its limits.
+#[derive(Clone, Debug, Serialize)]
+struct Beside {
+    merchants: i64,
+    /// How merchants are drawn: `even` or `zipf`.
+    drawn: &'static str,
+    #[serde(flatten)]
+    drained: Drained,
+    /// The same topic, read and decoded only.
+    read_decode_per_s: f64,
+    /// The same topic, read, decoded, stored and told, without stock: the better of a run before and one after.
+    floor_per_s: f64,
+    floor_cpu_us_per_order: Cpu,
+    /// The drain by the floor.
+    of_floor: f64,
+    /// How fast the backlog was written.
+    written_per_s: f64,
+}
+
+/// A drain.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Drained {
+    orders: u64,
+    partitions: i32,
+    /// From the first orders applied to the last outcome published.
+    pub(crate) orders_per_s: f64,
+    pub(crate) cpu_us_per_order: Cpu,
+    pub(crate) rss_mb: f64,
 }
 
 pub(crate) async fn run(load: &Load) -> Result<Figures> {
-    let env = Env::with_partitions(load.partitions).await;
-    let catalogue = backlog::catalogue(&env, load.merchants()).await?;
-    let written_per_s = backlog::write(&env, &catalogue, load.orders, load.seed).await?;
-    eprintln!("{} orders written", load.orders);
-    let read_decode_per_s = limit::read_and_decode(&env, load.partitions, load.orders)?;
-    eprintln!("read and decoded at {read_decode_per_s:.0}/s");
-
-    let servers = Servers::find();
-    let before = (servers.cpu(), Instant::now());
-    let mut larder = Service::start(load, &env, "stock", &[])?;
-    let drained = wait(&env, load.orders, &mut larder).await;
-    let elapsed = before.1.elapsed();
-    let (cpu, rss_mb) = (
-        processes::cpu_seconds(larder.pid()),
-        processes::peak_rss_mib(larder.pid()),
-    );
-    let (postgres, kafka) = servers.cpu();
-    drop(larder);
-    let busy = drained?;
-    check(&env, load.orders).await?;
-    env.drop_database().await;
-    eprintln!("drained in {busy:.2?}, {elapsed:.2?} with the start");
-
-    #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 52 bits")]
-    let orders = load.orders as f64;
-    let each = |seconds: f64| seconds * 1e6 / orders;
-    let orders_per_s = orders / busy.as_secs_f64();
+    let mut loads = Vec::new();
+    for merchants in &load.merchants {
+        loads.push(beside(load, *merchants, false).await?);
+        if load.zipf {
+            loads.push(beside(load, *merchants, true).await?);
+        }
+    }
     Ok(Figures {
-        orders: load.orders,
-        orders_per_s,
-        read_decode_per_s,
-        of_read_decode: orders_per_s / read_decode_per_s,
-        written_per_s,
-        cpu_us_per_order: Cpu {
-            processor: each(cpu),
-            postgres: each(postgres - before.0.0),
-            kafka: each(kafka - before.0.1),
-        },
-        rss_mb,
+        first: loads[0].clone(),
+        loads,
     })
 }
 
-/// Waits until every order is applied and published; how long that took from the first one applied.
-async fn wait(env: &Env, orders: u64, larder: &mut Service) -> Result<Duration> {
+async fn beside(load: &Load, merchants: i64, zipf: bool) -> Result<Beside> {
+    let env = Env::with_partitions(load.partitions).await;
+    let since = Uuid::now_v7();
+    let mut catalogue = backlog::catalogue(&env, merchants).await?;
+    if zipf {
+        catalogue = catalogue.by_zipf();
+    }
+    let written_per_s = backlog::write(&env, &catalogue, load.orders, load.seed).await?;
+    eprintln!("{} orders of {merchants} merchants written", load.orders);
+    let read_decode_per_s = limit::read_and_decode(&env, load.partitions, load.orders)?;
+    eprintln!("read and decoded at {read_decode_per_s:.0}/s");
+    let before = floor::run(&env, load.partitions, load.orders).await?;
+    let drained = drain(load, &env, load.partitions, since).await?;
+    let after = floor::run(&env, load.partitions, load.orders).await?;
+    env.drop_database().await;
+    let Floor {
+        per_s: floor_per_s,
+        cpu: floor_cpu_us_per_order,
+    } = if before.per_s > after.per_s { before } else { after };
+    Ok(Beside {
+        merchants,
+        drawn: if zipf { "zipf" } else { "even" },
+        of_floor: rounded(drained.orders_per_s / floor_per_s, 3),
+        drained,
+        read_decode_per_s,
+        floor_per_s,
+        floor_cpu_us_per_order,
+        written_per_s,
+    })
+}
+
+/// Drains a backlog whose orders have ids from `since` on, and checks what came of it.
+pub(crate) async fn drain(load: &Load, env: &Env, partitions: i32, since: Uuid) -> Result<Drained> {
+    let orders = load.orders;
+    let servers = Servers::find();
+    let check = Check::before(env, since).await?;
+    quiet(env, servers).await?;
+    let ends = Ends::of(env, partitions)?;
+    let meter = Meter::start(servers, 0.0);
+    let mut larder = Service::start(load, env, "stock", &[])?;
+    let orders_per_s = wait(env, orders, &ends, &mut larder).await?;
+    let drained = Drained {
+        orders,
+        partitions,
+        orders_per_s,
+        cpu_us_per_order: meter.per_order(processes::cpu_seconds(larder.pid()), orders),
+        rss_mb: processes::peak_rss_mib(larder.pid()),
+    };
+    drop(larder);
+    eprintln!("drained at {orders_per_s:.0}/s");
+    check.after(env, orders).await?;
+    Ok(drained)
+}
+
+/// Waits until the servers have done what was left of before.
+pub(crate) async fn quiet(env: &Env, servers: Servers) -> Result<()> {
+    sqlx::query("CHECKPOINT").execute(env.store.pool()).await?;
+    servers.settle().await;
+    Ok(())
+}
+
+/// Waits until every order is applied and published; how many a second that were from the first look that found some.
+async fn wait(env: &Env, orders: u64, ends: &Ends, larder: &mut Service) -> Result<f64> {
     let mut first = None;
     loop {
         larder.alive()?;
-        // The rows say what is applied; what is published shows there within a second of idleness, so the topics are asked.
+        // What is applied stands in the rows. What is published comes there a while later, so the topics are asked.
         let applied: i64 = sqlx::query_scalar("SELECT coalesce(sum(order_created_next), 0)::int8 FROM shards")
             .fetch_one(env.store.pool())
             .await?;
-        if applied > 0 {
-            first.get_or_insert_with(Instant::now);
+        let applied = u64::try_from(applied)?;
+        if applied == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
         }
-        if u64::try_from(applied)? >= orders && told(env).await >= orders {
-            return Ok(first.map_or(Duration::ZERO, |at| at.elapsed()));
+        let (before, at) = *first.get_or_insert((applied, Instant::now()));
+        if applied >= orders {
+            while ends.told()? < orders {
+                larder.alive()?;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            return Ok(match orders - before {
+                0 => f64::NAN,
+                rest => per_second(rest, at.elapsed()),
+            });
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// Orders whose last word is on its topic.
-async fn told(env: &Env) -> u64 {
-    let mut told = 0;
-    for topic in [&ORDER_CONFIRMED, &STOCK_REJECTED] {
-        told += env.ends(&env.names().topic(topic)).await.iter().sum::<i64>();
-    }
-    u64::try_from(told).unwrap_or_default()
+/// How long the topics of last words are.
+struct Ends {
+    consumer: BaseConsumer,
+    topics: [String; 2],
+    partitions: i32,
 }
 
-/// A rate of wrong results is no rate: every order has one row, and what was told adds up.
-async fn check(env: &Env, orders: u64) -> Result<()> {
-    let (rows, confirmed): (i64, i64) =
-        sqlx::query_as("SELECT count(*), count(*) FILTER (WHERE status = 'confirmed') FROM orders")
-            .fetch_one(env.store.pool())
-            .await?;
-    ensure!(u64::try_from(rows)? == orders, "{rows} order rows for {orders} orders");
-    let reserved: i64 = env.ends(&env.names().topic(&STOCK_RESERVED)).await.iter().sum();
-    ensure!(
-        reserved == confirmed,
-        "{reserved} reservations told, {confirmed} orders confirmed"
-    );
-    let taken: i64 = sqlx::query_scalar(
-        "SELECT sum(i.full_level - s.on_hand)::int8 FROM stock s JOIN ingredients i USING (merchant_id, ingredient_id)",
-    )
-    .fetch_one(env.store.pool())
-    .await?;
-    let demanded: i64 = sqlx::query_scalar(
-        "SELECT sum(d)::int8 FROM (SELECT (SELECT sum(demand[n]) FROM generate_series(2, cardinality(demand), 2) n) AS d FROM orders) x",
-    )
-    .fetch_one(env.store.pool())
-    .await?;
-    ensure!(
-        taken == demanded,
-        "{taken} taken from stock, {demanded} demanded by the orders"
-    );
-    Ok(())
+impl Ends {
+    fn of(env: &Env, partitions: i32) -> Result<Self> {
+        Ok(Self {
+            consumer: env.kafka.client().create()?,
+            topics: [&ORDER_CONFIRMED, &STOCK_REJECTED].map(|topic| env.names().topic(topic)),
+            partitions,
+        })
+    }
+
+    /// Orders whose last word is on its topic.
+    fn told(&self) -> Result<u64> {
+        let mut told = 0;
+        for topic in &self.topics {
+            for partition in 0..self.partitions {
+                let (_, end) = self
+                    .consumer
+                    .fetch_watermarks(topic, partition, Duration::from_secs(10))?;
+                told += u64::try_from(end)?;
+            }
+        }
+        Ok(told)
+    }
 }

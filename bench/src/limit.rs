@@ -11,6 +11,8 @@ use schemas::{WriterSchema, events::OrderCreated, topics::ORDER_CREATED};
 use stream::wire;
 use testkit::Env;
 
+use crate::figure::per_second;
+
 /// Reads and decodes so many orders; how many a second that were.
 pub(crate) fn read_and_decode(env: &Env, partitions: i32, orders: u64) -> Result<f64> {
     let consumer: BaseConsumer = env
@@ -46,7 +48,6 @@ pub(crate) fn read_and_decode(env: &Env, partitions: i32, orders: u64) -> Result
         read == orders && lines > 0,
         "only {read} of {orders} orders are on the topic"
     );
-    let elapsed = started.map_or(f64::NAN, |at| at.elapsed().as_secs_f64());
-    #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 52 bits")]
-    Ok(orders as f64 / elapsed)
+    let started = started.expect("what was read began to be");
+    Ok(per_second(orders, started.elapsed()))
 }

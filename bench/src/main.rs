@@ -5,7 +5,10 @@
 //! variant of [`run::Bench`], a line in [`run::measure`].
 
 mod backlog;
+mod check;
 mod drain;
+mod figure;
+mod floor;
 mod growth;
 mod http;
 mod ingest;

@@ -1,6 +1,14 @@
 //! What processes use, as Linux counts it.
 
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::BTreeMap,
+    fs,
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+
+use crate::figure::{float, rounded};
 
 /// `/proc` counts time in these: 100 a second on every Linux we know.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -29,10 +37,70 @@ impl Servers {
         }
     }
 
-    /// Processor time of Postgres and of Kafka so far, in seconds; not a number where they are somewhere else.
-    pub(crate) fn cpu(&self) -> (f64, f64) {
-        let of = |pid: Option<u32>| pid.map_or(f64::NAN, cpu_seconds);
-        (of(self.postgres), of(self.kafka))
+    /// Processor time of Postgres and of Kafka so far, in seconds; none where they are somewhere else.
+    pub(crate) fn cpu(&self) -> (Option<f64>, Option<f64>) {
+        (self.postgres.map(cpu_seconds), self.kafka.map(cpu_seconds))
+    }
+
+    /// Waits until they rest from what was before: what is measured next is not to pay for it.
+    pub(crate) async fn settle(&self) {
+        const LOOK: Duration = Duration::from_millis(500);
+        let until = Instant::now() + Duration::from_secs(20);
+        let total = || {
+            let (postgres, kafka) = self.cpu();
+            postgres.unwrap_or_default() + kafka.unwrap_or_default()
+        };
+        let mut before = total();
+        while Instant::now() < until {
+            tokio::time::sleep(LOOK).await;
+            let now = total();
+            if now - before < 0.05 * LOOK.as_secs_f64() {
+                break;
+            }
+            before = now;
+        }
+    }
+}
+
+/// Processor time used from one look to the next.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Meter {
+    servers: Servers,
+    before: (Option<f64>, Option<f64>),
+    /// What the processor had used before.
+    own: f64,
+}
+
+/// Processor time per order in microseconds, by who used it; none where it is on another machine.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Cpu {
+    pub(crate) processor: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) postgres: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kafka: Option<f64>,
+}
+
+impl Meter {
+    /// Begins to count for a processor that has used so many seconds.
+    pub(crate) fn start(servers: Servers, own: f64) -> Self {
+        Self {
+            servers,
+            before: servers.cpu(),
+            own,
+        }
+    }
+
+    /// What each of so many orders has cost since, with a processor that has used so many seconds by now.
+    pub(crate) fn per_order(&self, own: f64, orders: u64) -> Cpu {
+        let each = |seconds: f64| rounded(seconds * 1e6 / float(orders), 3);
+        let since = |now: Option<f64>, before: Option<f64>| Some(each(now? - before?));
+        let (postgres, kafka) = self.servers.cpu();
+        Cpu {
+            processor: each(own - self.own),
+            postgres: since(postgres, self.before.0),
+            kafka: since(kafka, self.before.1),
+        }
     }
 }
 
@@ -87,10 +155,19 @@ pub(crate) fn cpu_seconds(root: u32) -> f64 {
 
 /// The most memory a process has held, in MiB.
 pub(crate) fn peak_rss_mib(pid: u32) -> f64 {
+    memory_mib(pid, "VmHWM:")
+}
+
+/// The memory a process holds now, in MiB.
+pub(crate) fn rss_mib(pid: u32) -> f64 {
+    memory_mib(pid, "VmRSS:")
+}
+
+fn memory_mib(pid: u32, field: &str) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
     let kib: f64 = line
         .and_then(|line| line.split_whitespace().next()?.parse().ok())
         .unwrap_or_default();
-    kib / 1024.0
+    rounded(kib / 1024.0, 1)
 }

@@ -1,0 +1,53 @@
+//! Whether a drain did what it was to do: a rate of wrong results is no rate.
+
+use anyhow::{Result, ensure};
+use schemas::topics::{ORDER_CONFIRMED, STOCK_RESERVED};
+use testkit::Env;
+use uuid::Uuid;
+
+/// How things stood before the drain.
+pub(crate) struct Check {
+    /// No order of the drain has a lower id, and none of before a higher one.
+    since: Uuid,
+    taken: i64,
+}
+
+/// What is missing from stock by now.
+const TAKEN: &str = "SELECT coalesce(sum(i.full_level - s.on_hand), 0)::int8
+    FROM stock s JOIN ingredients i USING (merchant_id, ingredient_id)";
+/// Orders of the drain, by the primary key: there may be many more of before.
+const NEW: &str = "SELECT count(*), count(*) FILTER (WHERE status = 'confirmed'),
+        coalesce(sum((SELECT sum(demand[n]) FROM generate_series(2, cardinality(demand), 2) AS n)), 0)::int8
+    FROM merchants m
+    CROSS JOIN LATERAL (
+        SELECT status, demand FROM orders o WHERE o.merchant_id = m.merchant_id AND o.order_id >= $1 OFFSET 0) AS orders";
+
+impl Check {
+    /// Remembers how things stand; the backlog's first order has an id no lower than `since`.
+    pub(crate) async fn before(env: &Env, since: Uuid) -> Result<Self> {
+        let taken = sqlx::query_scalar(TAKEN).fetch_one(env.store.pool()).await?;
+        Ok(Self { since, taken })
+    }
+
+    /// Every order has one row, what was told of them adds up, and what they demand is gone from stock.
+    pub(crate) async fn after(&self, env: &Env, orders: u64) -> Result<()> {
+        let (rows, confirmed, demanded): (i64, i64, i64) =
+            sqlx::query_as(NEW).bind(self.since).fetch_one(env.store.pool()).await?;
+        ensure!(u64::try_from(rows)? == orders, "{rows} order rows for {orders} orders");
+        for topic in [&STOCK_RESERVED, &ORDER_CONFIRMED] {
+            let told: i64 = env.ends(&env.names().topic(topic)).await.iter().sum();
+            ensure!(
+                told == confirmed,
+                "{told} events on {} for {confirmed} orders confirmed",
+                topic.name
+            );
+        }
+        let taken: i64 = sqlx::query_scalar(TAKEN).fetch_one(env.store.pool()).await?;
+        let taken = taken - self.taken;
+        ensure!(
+            taken == demanded && demanded > 0,
+            "{taken} taken from stock, {demanded} demanded by the orders"
+        );
+        Ok(())
+    }
+}
