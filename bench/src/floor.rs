@@ -39,10 +39,6 @@ use crate::{
     processes::{self, Cpu, Meter, Servers},
 };
 
-/// Connections and workers, as the stock-processor has them unless told otherwise.
-const WORKERS: i32 = 3;
-/// The most orders of one transaction, likewise.
-const MOST: usize = 15_000;
 /// Orders read before it is looked whether the connection is free.
 const BURST: u64 = 512;
 
@@ -70,11 +66,14 @@ struct Progress {
 
 /// Carries the orders on the topic of `env` into a database and onto topics of its own.
 pub(crate) async fn run(env: &Env, partitions: i32, orders: u64) -> Result<Floor> {
+    // As the stock-processor has it unless told otherwise.
+    let stock = stock_processor::Args::default();
+    let (workers, most) = (i32::from(stock.connections), usize::try_from(stock.batch_records)?);
     let into = Env::with_partitions(partitions).await;
     let servers = Servers::find();
     let publisher = Arc::new(Publisher::open(&into).await?);
     let mut connections = Vec::new();
-    for _ in 0..WORKERS {
+    for _ in 0..workers {
         connections.push(PgConnection::connect(into.database.url.expose_secret()).await?);
     }
     quiet(&into, servers).await?;
@@ -82,22 +81,22 @@ pub(crate) async fn run(env: &Env, partitions: i32, orders: u64) -> Result<Floor
     let progress = Arc::new(Progress::default());
     let own = std::process::id();
     let meter = Meter::start(servers, processes::cpu_seconds(own));
-    let mut workers = JoinSet::new();
-    for (worker, connection) in (0..WORKERS).zip(connections) {
+    let mut stages = JoinSet::new();
+    for (worker, connection) in (0..workers).zip(connections) {
         let mine: Vec<i32> = (0..partitions)
-            .filter(|partition| partition % WORKERS == worker)
+            .filter(|partition| partition % workers == worker)
             .collect();
         // One batch waits while one is written: the next grows until then.
         let (to_writer, read) = mpsc::channel(1);
         let (to_publisher, written) = mpsc::channel(1);
         let (consumer, schema) = (consumer(env, &mine)?, WriterSchema::parse(ORDER_CREATED.schema)?);
         thread::spawn(move || {
-            if let Err(error) = read_all(&consumer, &schema, &to_writer) {
+            if let Err(error) = read_all(&consumer, &schema, most, &to_writer) {
                 eprintln!("the floor cannot read: {error:#}");
             }
         });
-        workers.spawn(write(connection, read, to_publisher, Arc::clone(&progress)));
-        workers.spawn(publish(Arc::clone(&publisher), written, Arc::clone(&progress)));
+        stages.spawn(write(connection, read, to_publisher, Arc::clone(&progress)));
+        stages.spawn(publish(Arc::clone(&publisher), written, Arc::clone(&progress)));
     }
     let told = async {
         while progress.told.load(Ordering::Acquire) < orders {
@@ -107,14 +106,14 @@ pub(crate) async fn run(env: &Env, partitions: i32, orders: u64) -> Result<Floor
     };
     tokio::select! {
         done = told => done,
-        Some(failed) = workers.join_next() => failed?.and(Err(anyhow::anyhow!("the floor stopped before its end"))),
+        Some(failed) = stages.join_next() => failed?.and(Err(anyhow::anyhow!("the floor stopped before its end"))),
     }?;
     let (at, before) = *progress.first.get().context("nothing was written")?;
     let floor = Floor {
         per_s: per_second(orders - before, at.elapsed()),
         cpu: meter.per_order(processes::cpu_seconds(own), orders),
     };
-    workers.shutdown().await;
+    stages.shutdown().await;
     eprintln!("floor at {:.0}/s", floor.per_s);
     let rows = into.count("SELECT count(*) FROM orders").await;
     let told: i64 = into.ends(&into.names().topic(&ORDER_CONFIRMED)).await.iter().sum();
@@ -145,7 +144,12 @@ fn consumer(env: &Env, partitions: &[i32]) -> Result<BaseConsumer> {
 }
 
 /// Reads and decodes until nobody takes it any more.
-fn read_all(consumer: &BaseConsumer, schema: &WriterSchema, to_writer: &mpsc::Sender<Vec<Read>>) -> Result<()> {
+fn read_all(
+    consumer: &BaseConsumer,
+    schema: &WriterSchema,
+    most: usize,
+    to_writer: &mpsc::Sender<Vec<Read>>,
+) -> Result<()> {
     let mut batch = Vec::new();
     let mut burst = 0;
     while !to_writer.is_closed() {
@@ -169,7 +173,7 @@ fn read_all(consumer: &BaseConsumer, schema: &WriterSchema, to_writer: &mpsc::Se
             continue;
         }
         burst = 0;
-        if batch.len() >= MOST {
+        if batch.len() >= most {
             if to_writer.blocking_send(std::mem::take(&mut batch)).is_err() {
                 break;
             }

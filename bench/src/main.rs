@@ -16,7 +16,9 @@ mod larder;
 mod latency;
 mod limit;
 mod load;
+mod pace;
 mod peers;
+mod percentiles;
 mod processes;
 mod run;
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Instant;
 
 use tokio::fs;
 
@@ -16,6 +17,8 @@ pub struct Mail {
     pub to: Vec<String>,
     /// Header and body with CRLF line ends, as sent.
     pub message: Vec<u8>,
+    /// When it was there and judged good: 250 is said next.
+    pub accepted: Instant,
 }
 
 impl Mail {
@@ -68,6 +71,7 @@ mod tests {
             from: String::new(),
             to: vec![],
             message,
+            accepted: Instant::now(),
         };
         assert_eq!(mail.header("subject").as_deref(), Some("onion is low"));
         assert_eq!(mail.header("To").as_deref(), Some("a@example.com"));

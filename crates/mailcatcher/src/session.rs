@@ -1,6 +1,7 @@
 //! One connection: RFC 5321 as far as a sending client uses it.
 
 use std::io;
+use std::time::Instant;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -135,6 +136,7 @@ impl Session<'_> {
             from: transfer.from,
             to: transfer.to,
             message,
+            accepted: Instant::now(),
         };
         match self.shared.script.next(Stage::AfterDot, "") {
             None => {
