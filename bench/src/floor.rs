@@ -89,7 +89,7 @@ pub(crate) async fn run(env: &Env, partitions: i32, orders: u64) -> Result<Floor
         // One batch waits while one is written: the next grows until then.
         let (to_writer, read) = mpsc::channel(1);
         let (to_publisher, written) = mpsc::channel(1);
-        let (consumer, schema) = (consumer(env, &mine)?, WriterSchema::parse(ORDER_CREATED.schema)?);
+        let (consumer, schema) = (consumer(env, &mine)?, WriterSchema::newest());
         thread::spawn(move || {
             if let Err(error) = read_all(&consumer, &schema, most, &to_writer) {
                 eprintln!("the floor cannot read: {error:#}");
@@ -146,7 +146,7 @@ fn consumer(env: &Env, partitions: &[i32]) -> Result<BaseConsumer> {
 /// Reads and decodes until nobody takes it any more.
 fn read_all(
     consumer: &BaseConsumer,
-    schema: &WriterSchema,
+    schema: &WriterSchema<OrderCreated>,
     most: usize,
     to_writer: &mpsc::Sender<Vec<Read>>,
 ) -> Result<()> {

@@ -44,7 +44,7 @@ impl Watch {
             all.add_partition_offset(&topic, partition, Offset::Beginning)?;
         }
         consumer.assign(&all)?;
-        let schema = WriterSchema::parse(ORDER_CONFIRMED.schema)?;
+        let schema = WriterSchema::newest();
         let watch = Self {
             seen: Arc::default(),
             stop: Arc::default(),
@@ -85,7 +85,11 @@ impl Drop for Watch {
 }
 
 /// Notes the next order, if one comes soon.
-fn look(consumer: &BaseConsumer, schema: &WriterSchema, seen: &Mutex<Vec<(Uuid, Instant)>>) -> Result<()> {
+fn look(
+    consumer: &BaseConsumer,
+    schema: &WriterSchema<OrderConfirmed>,
+    seen: &Mutex<Vec<(Uuid, Instant)>>,
+) -> Result<()> {
     let Some(message) = consumer.poll(Duration::from_millis(100)) else {
         return Ok(());
     };
