@@ -51,3 +51,17 @@ impl Check {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test stops where something is not there")]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn orders_without_rows_are_no_drain() {
+        let env = Env::fresh().await;
+        let check = Check::before(&env, Uuid::now_v7()).await.unwrap();
+        let refused = check.after(&env, 3).await.unwrap_err();
+        assert_eq!(refused.to_string(), "0 order rows for 3 orders");
+    }
+}

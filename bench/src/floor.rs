@@ -34,6 +34,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
     backlog::TRACE,
+    corner,
     drain::quiet,
     figure::per_second,
     processes::{self, Cpu, Meter, Servers},
@@ -76,10 +77,11 @@ pub(crate) async fn run(env: &Env, partitions: i32, orders: u64) -> Result<Floor
     for _ in 0..workers {
         connections.push(PgConnection::connect(into.database.url.expose_secret()).await?);
     }
-    quiet(&into, servers).await?;
+    quiet(&into, orders).await?;
 
     let progress = Arc::new(Progress::default());
     let own = std::process::id();
+    let started = Instant::now();
     let meter = Meter::start(servers, processes::cpu_seconds(own));
     let mut stages = JoinSet::new();
     for (worker, connection) in (0..workers).zip(connections) {
@@ -110,7 +112,10 @@ pub(crate) async fn run(env: &Env, partitions: i32, orders: u64) -> Result<Floor
     }?;
     let (at, before) = *progress.first.get().context("nothing was written")?;
     let floor = Floor {
-        per_s: per_second(orders - before, at.elapsed()),
+        per_s: match orders - before {
+            0 => per_second(orders, started.elapsed()),
+            rest => per_second(rest, at.elapsed()),
+        },
         cpu: meter.per_order(processes::cpu_seconds(own), orders),
     };
     stages.shutdown().await;
@@ -121,7 +126,7 @@ pub(crate) async fn run(env: &Env, partitions: i32, orders: u64) -> Result<Floor
         u64::try_from(rows)? == orders && told == rows,
         "the floor has {rows} rows and {told} events for {orders} orders"
     );
-    into.drop_database().await;
+    corner::leave(into).await?;
     Ok(floor)
 }
 

@@ -36,7 +36,10 @@ impl Service {
         let started = Instant::now();
         let child = Command::new(&larder)
             .arg(name)
-            .env("LARDER_LOG", "warn")
+            .env(
+                "LARDER_LOG",
+                std::env::var("LARDER_LOG").unwrap_or_else(|_| "warn".to_owned()),
+            )
             .envs(env.variables())
             .env("LARDER_ADMIN_LISTEN", admin.to_string())
             .envs(variables.iter().map(|(name, value)| (name, value)))

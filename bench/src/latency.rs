@@ -17,13 +17,14 @@ use testkit::Env;
 use uuid::Uuid;
 
 use crate::{
+    corner,
     drain::quiet,
     figure::milliseconds,
     larder::{Service, free_address},
     load::Load,
     pace::{self, Plan, Reply},
     percentiles::Percentiles,
-    processes::{Servers, rss_mib},
+    processes::rss_mib,
 };
 use shop::Shop;
 use watch::Watch;
@@ -84,7 +85,7 @@ struct Running {
 pub(crate) async fn run(load: &Load) -> Result<Figures> {
     let env = Env::with_partitions(load.partitions).await;
     let shop = Shop::open(&env, load.merchants(), CROSSINGS, load.seed).await?;
-    quiet(&env, Servers::find()).await?;
+    quiet(&env, u64::MAX).await?;
     let (running, services) = start(load, &env).await?;
 
     // Connections, caches, and one small order of each merchant whose stock is to cross later.
@@ -105,7 +106,7 @@ pub(crate) async fn run(load: &Load) -> Result<Figures> {
     let mail = running.crossings(&shop).await?;
     eprintln!("mailed after p50 {} ms, p99 {} ms", mail.p50_ms, mail.p99_ms);
     drop(running);
-    env.drop_database().await;
+    corner::leave(env).await?;
     let middle = &rates[1].confirmed;
     Ok(Figures {
         p50_ms: middle.p50_ms,

@@ -5,7 +5,9 @@
 //! variant of [`run::Bench`], a line in [`run::measure`].
 
 mod backlog;
+mod charts;
 mod check;
+mod corner;
 mod drain;
 mod figure;
 mod floor;
@@ -16,10 +18,13 @@ mod larder;
 mod latency;
 mod limit;
 mod load;
+mod machine;
 mod pace;
 mod peers;
 mod percentiles;
 mod processes;
+mod record;
+mod report;
 mod run;
 
 use std::{fs, path::PathBuf};
@@ -44,6 +49,12 @@ struct Cli {
     /// Also write the figures to this file, as JSON
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Do not keep the figures in bench/results and draw nothing of them
+    #[arg(long)]
+    no_record: bool,
+    /// Measure nothing: draw tables and charts of this file of bench/results again
+    #[arg(long, value_name = "FILE", conflicts_with = "benches")]
+    render: Option<PathBuf>,
     #[command(flatten)]
     load: load::Load,
 }
@@ -52,11 +63,18 @@ struct Cli {
 async fn main() -> Result<()> {
     service::tls::install_crypto_provider();
     let cli = Cli::parse();
+    if let Some(file) = cli.render {
+        return record::render(&file);
+    }
     let (figures, outcome) = run::all(&run::chosen(&cli.benches, cli.peers), &cli.load).await;
     println!("{}", serde_json::to_string_pretty(&figures)?);
     if let Some(file) = cli.json {
         let text = serde_json::to_string_pretty(&figures)?;
         fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    if !cli.no_record && !figures.is_empty() {
+        let file = record::keep(&figures).await?;
+        eprintln!("kept in {}, drawn in docs/benchmarks.md", file.display());
     }
     outcome
 }

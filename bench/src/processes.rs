@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::figure::{float, rounded};
 
@@ -22,8 +23,7 @@ pub(crate) struct Servers {
 
 impl Servers {
     pub(crate) fn find() -> Self {
-        let said = fs::read_to_string(testkit::servers::target().join("servers/servers.json")).unwrap_or_default();
-        let said: serde_json::Value = serde_json::from_str(&said).unwrap_or_default();
+        let said = running();
         let pid = |name: &str| {
             let found = said["processes"]
                 .as_array()?
@@ -45,7 +45,7 @@ impl Servers {
     /// Waits until they rest from what was before: what is measured next is not to pay for it.
     pub(crate) async fn settle(&self) {
         const LOOK: Duration = Duration::from_millis(500);
-        let until = Instant::now() + Duration::from_secs(20);
+        let until = Instant::now() + Duration::from_secs(10);
         let total = || {
             let (postgres, kafka) = self.cpu();
             postgres.unwrap_or_default() + kafka.unwrap_or_default()
@@ -54,12 +54,26 @@ impl Servers {
         while Instant::now() < until {
             tokio::time::sleep(LOOK).await;
             let now = total();
-            if now - before < 0.05 * LOOK.as_secs_f64() {
+            if now - before < 0.1 * LOOK.as_secs_f64() {
                 break;
             }
             before = now;
         }
     }
+}
+
+/// What `cargo xtask` has written down of the servers that are used here; nothing where it did not start them.
+pub(crate) fn running() -> Value {
+    let used = testkit::servers().kafka;
+    let mut instances = ["servers", "servers-test", "up/servers"]
+        .into_iter()
+        .filter_map(|folder| {
+            let text = fs::read(testkit::servers::target().join(folder).join("servers.json")).ok()?;
+            serde_json::from_slice::<Value>(&text).ok()
+        });
+    instances
+        .find(|running| running["kafka"] == used.as_str())
+        .unwrap_or_default()
 }
 
 /// Processor time used from one look to the next.
