@@ -4,7 +4,6 @@
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
-use futures::future::try_join_all;
 use serde::Serialize;
 use sqlx::AssertSqlSafe;
 use testkit::Env;
@@ -22,8 +21,6 @@ use crate::{
 const MANY_PARTITIONS: i32 = 96;
 /// What a row takes on disk with its index entry and what is being written around it, amply.
 const BYTES_PER_ROW: u64 = 700;
-/// Leaves of `orders` that are filled at a time.
-const AT_A_TIME: usize = 2;
 
 /// What was measured, all in one run.
 #[derive(Debug, Serialize)]
@@ -124,9 +121,16 @@ impl Template {
         let copies = wanted.saturating_sub(*rows) / self.rows;
         let rest = wanted.saturating_sub(*rows) % self.rows;
         for share in (0..copies).map(|_| self.rows).chain((rest > 0).then_some(rest)) {
-            for leaves in self.leaves.chunks(AT_A_TIME) {
-                let added = try_join_all(leaves.iter().map(|leaf| self.add(env, leaf, share))).await?;
-                *rows += added.into_iter().sum::<u64>();
+            // Two at a time: as many as there are cores where little else is done.
+            for pair in self.leaves.chunks(2) {
+                let other = async {
+                    match pair.get(1) {
+                        Some(leaf) => self.add(env, leaf, share).await,
+                        None => Ok(0),
+                    }
+                };
+                let (one, other) = tokio::try_join!(self.add(env, &pair[0], share), other)?;
+                *rows += one + other;
             }
             self.hours -= 1;
             eprintln!("{rows} of {wanted} rows");
