@@ -240,39 +240,44 @@ impl Pantry {
     }
 
     /// What the lines take of each ingredient: lines that share one are summed before anything is compared.
-    pub fn demand(&self, lines: &[Line]) -> Result<Vec<Demand>, Rejection> {
-        let mut taken: Vec<(u32, Quantity)> = Vec::with_capacity(lines.len() * 4);
+    pub fn demand(&self, lines: impl IntoIterator<Item = Line>) -> Result<Vec<Demand>, Rejection> {
+        // Room for most orders: growing costs more than the memory.
+        let mut demand: Vec<Demand> = Vec::with_capacity(16);
         for line in lines {
             let recipe = self
                 .recipe(line.product)
                 .ok_or(Rejection::UnknownProduct(line.product))?;
             for (slot, amount) in recipe {
-                let amount = amount
-                    .times(i64::from(line.quantity))
-                    .map_err(|_| Rejection::DemandOutOfRange)?;
-                taken.push((*slot, amount));
-            }
-        }
-        taken.sort_unstable_by_key(|(slot, _)| *slot);
-        let mut demand: Vec<Demand> = Vec::with_capacity(taken.len());
-        for (slot, amount) in taken {
-            let slot = slot as usize;
-            match demand.last_mut() {
-                Some(last) if last.slot == slot => {
-                    last.amount = last.amount.plus(amount).map_err(|_| Rejection::DemandOutOfRange)?;
-                }
-                _ => demand.push(Demand {
+                let slot = *slot as usize;
+                demand.push(Demand {
                     slot,
                     ingredient: self.ingredients[slot].id,
-                    amount,
-                }),
+                    amount: amount
+                        .times(i64::from(line.quantity))
+                        .map_err(|_| Rejection::DemandOutOfRange)?,
+                });
             }
+        }
+        demand.sort_unstable_by_key(|part| part.slot);
+        let mut is_too_much = false;
+        demand.dedup_by(|next, kept| {
+            let same = next.slot == kept.slot;
+            if same {
+                match kept.amount.plus(next.amount) {
+                    Ok(sum) => kept.amount = sum,
+                    Err(_) => is_too_much = true,
+                }
+            }
+            same
+        });
+        if is_too_much {
+            return Err(Rejection::DemandOutOfRange);
         }
         Ok(demand)
     }
 
     /// All or nothing: what the order takes, or everything it lacks.
-    pub fn decide_order(&self, lines: &[Line]) -> Result<Vec<Demand>, Rejection> {
+    pub fn decide_order(&self, lines: impl IntoIterator<Item = Line>) -> Result<Vec<Demand>, Rejection> {
         let demand = self.demand(lines)?;
         let lacks = |demand: &&Demand| self.ingredients[demand.slot].stock.available() < demand.amount;
         if !demand.iter().any(|demand| lacks(&demand)) {

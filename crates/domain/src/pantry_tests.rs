@@ -56,14 +56,14 @@ fn line(product: ProductId, quantity: i32) -> Line {
 }
 
 fn order(pantry: &mut Pantry, lines: &[Line]) -> Result<Vec<Crossing>, Rejection> {
-    let demand = pantry.decide_order(lines)?;
+    let demand = pantry.decide_order(lines.iter().copied())?;
     Ok(pantry.take(&demand))
 }
 
 #[test]
 fn lines_that_share_an_ingredient_are_summed() {
     let demand = burger_bar()
-        .demand(&[line(BURGER, 2), line(CHEESEBURGER, 1), line(BURGER, 1)])
+        .demand([line(BURGER, 2), line(CHEESEBURGER, 1), line(BURGER, 1)])
         .unwrap();
     let amounts: Vec<_> = demand.iter().map(|part| (part.ingredient, part.amount.get())).collect();
     assert_eq!(amounts, [(BEEF, 600), (CHEESE, 150), (ONION, 60)]);
@@ -130,7 +130,7 @@ fn a_refused_order_names_everything_it_lacks_and_takes_nothing() {
 fn a_product_without_a_recipe_entry_is_unknown() {
     let unknown = ProductId::new(99);
     assert_eq!(
-        burger_bar().decide_order(&[line(unknown, 1)]),
+        burger_bar().decide_order([line(unknown, 1)]),
         Err(Rejection::UnknownProduct(unknown))
     );
 }
@@ -142,10 +142,7 @@ fn a_demand_beyond_all_bounds_is_refused() {
         parts: vec![(BEEF, Quantity::MAX)],
     }];
     let pantry = Pantry::new(vec![ingredient(BEEF, 1)], vast).unwrap();
-    assert_eq!(
-        pantry.decide_order(&[line(BURGER, 2)]),
-        Err(Rejection::DemandOutOfRange)
-    );
+    assert_eq!(pantry.decide_order([line(BURGER, 2)]), Err(Rejection::DemandOutOfRange));
 }
 
 #[test]
@@ -206,7 +203,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// Carries a step out and returns how each ingredient's level should have moved, with what crossed.
 fn run(pantry: &mut Pantry, step: &Step) -> (Vec<(usize, i64)>, Vec<Crossing>) {
     match step {
-        Step::Order(lines) => match pantry.decide_order(lines) {
+        Step::Order(lines) => match pantry.decide_order(lines.iter().copied()) {
             Ok(demand) => {
                 let moved = demand.iter().map(|part| (part.slot, -part.amount.get())).collect();
                 (moved, pantry.take(&demand))

@@ -16,8 +16,12 @@ pub const TRACEPARENT: &str = "traceparent";
 /// The headers of an event of ours.
 #[must_use]
 pub fn cloud_events(topic: &'static Topic, id: impl Display, time: Micros, traceparent: Option<&str>) -> OwnedHeaders {
-    let id = id.to_string();
-    let time = rfc3339(time);
+    event_headers(topic, &id.to_string(), &rfc3339(time), traceparent)
+}
+
+/// The headers of an event of ours, from what is text already.
+#[must_use]
+pub fn event_headers(topic: &'static Topic, id: &str, time: &str, traceparent: Option<&str>) -> OwnedHeaders {
     let headers = OwnedHeaders::new_with_capacity(7)
         .insert(Header {
             key: "ce_specversion",
@@ -25,7 +29,7 @@ pub fn cloud_events(topic: &'static Topic, id: impl Display, time: Micros, trace
         })
         .insert(Header {
             key: ID,
-            value: Some(id.as_str()),
+            value: Some(id),
         })
         .insert(Header {
             key: "ce_type",
@@ -37,7 +41,7 @@ pub fn cloud_events(topic: &'static Topic, id: impl Display, time: Micros, trace
         })
         .insert(Header {
             key: "ce_time",
-            value: Some(time.as_str()),
+            value: Some(time),
         })
         .insert(Header {
             key: "content-type",

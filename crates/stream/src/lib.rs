@@ -25,7 +25,7 @@ pub mod wire;
 pub use config::{KafkaConfig, Names, RegistryConfig};
 pub use consume::{Handler, Outcome};
 pub use dead_letter::DeadLetters;
-pub use headers::{cloud_events, header, now};
+pub use headers::{cloud_events, event_headers, header, now};
 pub use producer::{Batch, Delivery, DeliveryError, Producer, ProducerTuning, SendError};
 pub use record::Record;
 pub use registry::{DecodeFailure, Reader, Registry, RegistryError, Writer};

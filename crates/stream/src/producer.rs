@@ -142,7 +142,7 @@ impl Producer {
             .set("message.timeout.ms", tuning.message_timeout.as_millis().to_string())
             .set("queue.buffering.max.messages", tuning.queue_records.to_string())
             .set("queue.buffering.max.kbytes", tuning.queue_kbytes.to_string())
-            .set("batch.size", "262144")
+            .set("batch.size", "524288")
             // As much as a topic of dead letters takes; the others refuse at their own, lower limit.
             .set("message.max.bytes", MAX_DEAD_LETTER_BYTES.to_string())
             .set("compression.type", "lz4")

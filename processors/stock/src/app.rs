@@ -27,6 +27,7 @@ use crate::{
     inbox::Inbox,
     item::Readers,
     metrics::Metrics,
+    outbox::Writers,
     poll::{HEALTH, Poller, Positions, ToPoll},
     publish::Publisher,
     source::Source,
@@ -92,7 +93,7 @@ pub async fn build(config: Config, context: &Context) -> Result<App, BuildError>
     let names = config.kafka.names.clone();
     let registry = Registry::new(&config.registry, names.clone())?;
 
-    let producer = Publisher::producer(&config.kafka)?;
+    let publisher = Arc::new(Publisher::new(&config.kafka, Arc::clone(&metrics))?);
     let consumer = Arc::new(consumer(&config.kafka, &config.args)?);
     let asked = (Arc::clone(&consumer), names.clone());
     let partitions = tokio::task::spawn_blocking(move || partitions(&asked.0, &asked.1))
@@ -103,7 +104,7 @@ pub async fn build(config: Config, context: &Context) -> Result<App, BuildError>
         adjustments: registry.reader().await?,
         partitions,
     };
-    let publisher = Arc::new(Publisher::open(producer, &registry, &names, Arc::clone(&metrics)).await?);
+    let writers = Writers::open(&registry, names.clone()).await?;
 
     let workers = usize::from(config.args.connections);
     let inboxes: Vec<_> = (0..workers)
@@ -117,6 +118,7 @@ pub async fn build(config: Config, context: &Context) -> Result<App, BuildError>
     let shared = Arc::new(Shared {
         database: database.clone(),
         readers,
+        writers,
         names: names.clone(),
         metrics: Arc::clone(&metrics),
         shutdown: context.shutdown.clone(),

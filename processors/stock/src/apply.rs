@@ -15,6 +15,7 @@ use crate::{
     decide::{Decision, decide},
     duplicates::OrdersToCheck,
     item::{Content, Item},
+    outbox::Outbox,
     publish::Mark,
     shard::Shard,
     told::{Told, What},
@@ -247,7 +248,7 @@ impl Worker {
     /// Gives what was written to the publisher.
     async fn hand_over(&self, items: Vec<Item>, decided: Decided) {
         let at = decided.at;
-        let mut told = Vec::with_capacity(items.len());
+        let mut told = Outbox::with_capacity(items.len());
         let mut shards = BTreeSet::new();
         for (item, (decision, alerts)) in items.into_iter().zip(decided.each) {
             shards.insert(item.record.partition);
@@ -263,11 +264,8 @@ impl Worker {
                 (Decision::Moved(_), _) => What::Moved,
                 _ => continue,
             };
-            told.push(Told {
-                record: item.record,
-                what,
-                alerts,
-            });
+            let record = item.record;
+            told.add(&self.shared.writers, &Told { record, what, alerts });
         }
         let marks = shards.into_iter().flat_map(|number| self.marks(number));
         let then = marks.filter(Mark::is_news).collect();

@@ -52,16 +52,12 @@ fn pantry(shard: &mut Shard, merchant: MerchantId) -> Result<&Pantry, Decision> 
 }
 
 fn decide_order(order: &OrderCreated, shard: &mut Shard) -> (Decision, Vec<Crossing>) {
-    let lines: Vec<Line> = order
-        .lines
-        .iter()
-        .map(|line| Line {
-            product: line.product_id,
-            quantity: line.quantity,
-        })
-        .collect();
+    let lines = order.lines.iter().map(|line| Line {
+        product: line.product_id,
+        quantity: line.quantity,
+    });
     let taken = match pantry(shard, order.merchant_id) {
-        Ok(pantry) => pantry.decide_order(&lines),
+        Ok(pantry) => pantry.decide_order(lines),
         Err(aside) => return (aside, Vec::new()),
     };
     let demand = match taken {
@@ -79,7 +75,7 @@ fn decide_order(order: &OrderCreated, shard: &mut Shard) -> (Decision, Vec<Cross
         .change(order.merchant_id)
         .map_or_else(Vec::new, |pantry| pantry.take(&demand));
     let demand = demand
-        .iter()
+        .into_iter()
         .map(|part| Demand {
             ingredient_id: part.ingredient,
             amount: part.amount,

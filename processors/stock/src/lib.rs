@@ -25,6 +25,7 @@ mod duplicates;
 mod inbox;
 mod item;
 mod metrics;
+mod outbox;
 mod packed;
 mod poll;
 mod publish;

@@ -1,5 +1,6 @@
-//! A record in one allocation: there are tens of thousands in memory at a time.
+//! A record within a chunk that it shares with others: there are tens of thousands in memory at a time.
 
+use bytes::{BufMut as _, Bytes, BytesMut};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use stream::Record;
 use uuid::Uuid;
@@ -15,21 +16,38 @@ pub(crate) struct Packed {
     timestamp: i64,
     key: Option<usize>,
     value: Option<usize>,
-    bytes: Box<[u8]>,
+    bytes: Bytes,
+}
+
+/// How much memory records share. It is held until the last of them is gone, and they go in the order they came.
+const CHUNK: usize = 256 * 1024;
+
+/// Where records are copied to.
+#[derive(Default)]
+pub(crate) struct Chunk(BytesMut);
+
+impl Chunk {
+    fn with_room(&mut self, bytes: usize) -> &mut BytesMut {
+        if self.0.capacity() < bytes {
+            self.0 = BytesMut::with_capacity(bytes.max(CHUNK));
+        }
+        &mut self.0
+    }
 }
 
 impl Packed {
     /// Copies a record out of librdkafka's buffers.
-    pub(crate) fn copy(source: Source, message: &BorrowedMessage<'_>) -> Self {
+    pub(crate) fn copy(source: Source, message: &BorrowedMessage<'_>, chunk: &mut Chunk) -> Self {
         let (key, value) = (message.key(), message.payload());
-        let mut bytes = Vec::with_capacity(key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len) + 320);
-        bytes.extend_from_slice(key.unwrap_or_default());
-        bytes.extend_from_slice(value.unwrap_or_default());
-        if let Some(headers) = message.headers() {
-            for header in headers.iter() {
-                pack(&mut bytes, header.key.as_bytes());
-                pack(&mut bytes, header.value.unwrap_or_default());
-            }
+        let headers = || message.headers().into_iter().flat_map(|headers| headers.iter());
+        let sizes = headers().map(|header| header.key.len() + header.value.unwrap_or_default().len() + 8);
+        let size = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len) + sizes.sum::<usize>();
+        let bytes = chunk.with_room(size);
+        bytes.put_slice(key.unwrap_or_default());
+        bytes.put_slice(value.unwrap_or_default());
+        for header in headers() {
+            pack(bytes, header.key.as_bytes());
+            pack(bytes, header.value.unwrap_or_default());
         }
         Self {
             source,
@@ -38,7 +56,7 @@ impl Packed {
             timestamp: message.timestamp().to_millis().unwrap_or(-1),
             key: key.map(<[u8]>::len),
             value: value.map(<[u8]>::len),
-            bytes: bytes.into(),
+            bytes: bytes.split().freeze(),
         }
     }
 
@@ -93,10 +111,10 @@ impl Packed {
     }
 }
 
-fn pack(bytes: &mut Vec<u8>, part: &[u8]) {
+fn pack(bytes: &mut BytesMut, part: &[u8]) {
     // A record is far below 4 GiB, and so is each part of it.
-    bytes.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
-    bytes.extend_from_slice(part);
+    bytes.put_u32(u32::try_from(part.len()).unwrap_or(u32::MAX));
+    bytes.put_slice(part);
 }
 
 fn unpack<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {

@@ -28,7 +28,7 @@ use crate::{
     consumer::{Rebalance, StockConsumer, is_of_another_log},
     inbox::Inbox,
     metrics::Metrics,
-    packed::Packed,
+    packed::{Chunk, Packed},
     source::Source,
 };
 
@@ -92,6 +92,7 @@ pub(crate) struct Poller {
 /// What the loop remembers.
 struct Memory {
     topics: [String; 2],
+    chunk: Chunk,
     to_commit: HashMap<(Source, i32), i64>,
     stopped: BTreeMap<i32, (i64, Stop)>,
     /// Workers whose partitions are paused because they do not keep up.
@@ -116,6 +117,7 @@ impl Poller {
         let now = Instant::now();
         let mut memory = Memory {
             topics: Source::ALL.map(|source| self.names.topic(source.topic())),
+            chunk: Chunk::default(),
             to_commit: HashMap::new(),
             stopped: BTreeMap::new(),
             paused: Vec::new(),
@@ -180,7 +182,7 @@ impl Poller {
                     let Some(source) = memory.source(message.topic()) else {
                         continue;
                     };
-                    let record = Packed::copy(source, &message);
+                    let record = Packed::copy(source, &message, &mut memory.chunk);
                     batches[self.worker_of(record.partition)].push(record);
                 }
                 Some(Err(error)) => {

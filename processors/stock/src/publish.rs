@@ -4,29 +4,28 @@
 
 use std::{sync::Arc, time::Duration};
 
-use schemas::{
-    EncodeError, Event,
-    events::{Micros, Notify, OrderConfirmed, StockRejected, StockReserved},
-};
 use stream::{
-    Batch, DeadLetters, DeliveryError, KafkaConfig, Names, Producer, ProducerTuning, Registry, RegistryError,
-    SendError, Writer, cloud_events, consume::chain, dead_letter::Why, headers,
+    Batch, DeadLetters, DeliveryError, KafkaConfig, Producer, ProducerTuning, SendError, consume::chain,
+    dead_letter::Why, event_headers,
 };
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
 
 use crate::{
     metrics::Metrics,
+    outbox::{Aside, Channel, Letter, Outbox, Sending},
     poll::ToPoll,
     shard::Published,
     source::Source,
-    told::{Told, What, notify},
 };
+
+/// After so many records the others of the thread get their turn.
+const TURN: usize = 256;
 
 /// What a worker hands over.
 pub(crate) enum Publication {
     /// Tell these, then note how far that is.
-    Tell { told: Vec<Told>, then: Vec<Mark> },
+    Tell { told: Outbox, then: Vec<Mark> },
     /// Everything before this is told.
     Flushed(oneshot::Sender<()>),
 }
@@ -53,64 +52,47 @@ enum PublishError {
     Send(#[from] SendError),
     #[error(transparent)]
     Delivery(#[from] DeliveryError),
-    #[error(transparent)]
-    Encode(#[from] EncodeError),
 }
 
-/// The writers and topics of everything the stock-processor says.
+/// The way to everything the stock-processor says.
+///
+/// Two producers, because how long a record waits for company is set per producer: few events are to be read at once, many
+/// are to travel in few requests. A worker's next publication begins when all of this one is acknowledged, so the order
+/// within a partition is kept over both.
 pub(crate) struct Publisher {
-    producer: Producer,
+    prompt: Producer,
+    bulk: Producer,
     dead_letters: DeadLetters,
-    names: Names,
-    reserved: Channel<StockReserved>,
-    rejected: Channel<StockRejected>,
-    confirmed: Channel<OrderConfirmed>,
-    notify: Channel<Notify>,
+    /// By channel.
+    topics: [String; Channel::ALL.len()],
     metrics: Arc<Metrics>,
 }
 
-/// One topic, ready to be written.
-struct Channel<E> {
-    topic: String,
-    writer: Writer<E>,
-}
+/// From so many events on they go in bulk.
+const BULK_FROM: usize = 1000;
 
-impl<E: Event> Channel<E> {
-    async fn open(registry: &Registry, names: &Names) -> Result<Self, RegistryError> {
-        Ok(Self {
-            topic: names.topic(E::TOPIC),
-            writer: registry.writer().await?,
-        })
-    }
-}
-
-/// What the stock-processor's producer is set to: nothing lingers, much may wait.
-const TUNING: ProducerTuning = ProducerTuning {
-    linger: Duration::from_millis(1),
+const PROMPT: ProducerTuning = ProducerTuning {
+    linger: Duration::ZERO,
     message_timeout: Duration::from_mins(1),
-    queue_records: 200_000,
-    queue_kbytes: 96 * 1024,
+    queue_records: 50_000,
+    queue_kbytes: 32 * 1024,
+};
+
+const BULK: ProducerTuning = ProducerTuning {
+    linger: Duration::from_millis(5),
+    queue_records: 100_000,
+    queue_kbytes: 64 * 1024,
+    ..PROMPT
 };
 
 impl Publisher {
-    pub(crate) fn producer(kafka: &KafkaConfig) -> Result<Producer, rdkafka::error::KafkaError> {
-        Producer::new(kafka, &TUNING)
-    }
-
-    pub(crate) async fn open(
-        producer: Producer,
-        registry: &Registry,
-        names: &Names,
-        metrics: Arc<Metrics>,
-    ) -> Result<Self, RegistryError> {
+    pub(crate) fn new(kafka: &KafkaConfig, metrics: Arc<Metrics>) -> Result<Self, rdkafka::error::KafkaError> {
+        let prompt = Producer::new(kafka, &PROMPT)?;
         Ok(Self {
-            dead_letters: DeadLetters::new(producer.clone(), names.clone(), schemas::topics::STOCK_GROUP),
-            producer,
-            names: names.clone(),
-            reserved: Channel::open(registry, names).await?,
-            rejected: Channel::open(registry, names).await?,
-            confirmed: Channel::open(registry, names).await?,
-            notify: Channel::open(registry, names).await?,
+            bulk: Producer::new(kafka, &BULK)?,
+            dead_letters: DeadLetters::new(prompt.clone(), kafka.names.clone(), schemas::topics::STOCK_GROUP),
+            prompt,
+            topics: Channel::ALL.map(|channel| kafka.names.topic(channel.topic())),
             metrics,
         })
     }
@@ -146,85 +128,59 @@ impl Publisher {
         }
     }
 
-    async fn tell(&self, told: &[Told]) -> Result<(), PublishError> {
+    async fn tell(&self, told: &Outbox) -> Result<(), PublishError> {
         let batch = Batch::new();
-        for one in told {
-            self.tell_one(&batch, one).await?;
+        let producer = if told.len() < BULK_FROM {
+            &self.prompt
+        } else {
+            &self.bulk
+        };
+        for (at, sending) in told.sendings().enumerate() {
+            match sending {
+                Sending::Letter(letter) => self.send(producer, &batch, &letter).await?,
+                Sending::Aside(aside) => self.put_aside(&batch, aside).await?,
+            }
+            if at % TURN == TURN - 1 {
+                tokio::task::yield_now().await;
+            }
         }
         Ok(batch.acknowledged().await?)
     }
 
-    async fn tell_one(&self, batch: &Arc<Batch>, told: &Told) -> Result<(), PublishError> {
-        let trace = told.record.header(headers::TRACEPARENT);
-        match &told.what {
-            What::Accepted(reserved, confirmed) => {
-                let id = format!("{}-reserved", reserved.order_id);
-                self.send(batch, &self.reserved, reserved, &id, reserved.reserved_at, trace)
-                    .await?;
-                let id = format!("{}-confirmed", confirmed.order_id);
-                self.send(batch, &self.confirmed, confirmed, &id, confirmed.confirmed_at, trace)
-                    .await?;
-            }
-            What::Rejected(event) => {
-                let id = format!("{}-rejected", event.order_id);
-                self.send(batch, &self.rejected, event, &id, event.rejected_at, trace)
-                    .await?;
-            }
-            What::Moved => {}
-            What::DeadLetter { reason, detail } => {
-                let topic = told.record.source.topic();
-                let record = told.record.to_record(self.names.topic(topic));
-                warn!(topic = record.topic, partition = record.partition, offset = record.offset, %reason, detail, "put the record aside");
-                self.retry_full(|| {
-                    self.dead_letters.send_in(
-                        batch,
-                        topic,
-                        &record,
-                        Why {
-                            reason,
-                            detail,
-                            attempts: 1,
-                        },
-                    )
-                })
-                .await?;
-            }
-        }
-        for alert in &told.alerts {
-            let id = alert.id.to_string();
-            self.send(batch, &self.notify, &notify(alert), &id, alert.raised_at, trace)
-                .await?;
-        }
-        Ok(())
-    }
-
-    async fn send<E: Event>(
-        &self,
-        batch: &Arc<Batch>,
-        channel: &Channel<E>,
-        event: &E,
-        id: &str,
-        at: Micros,
-        trace: Option<&str>,
-    ) -> Result<(), PublishError> {
-        let value = channel.writer.encode(event)?;
-        let key = event.merchant().to_string();
-        self.retry_full(|| {
+    async fn send(&self, producer: &Producer, batch: &Arc<Batch>, letter: &Letter<'_>) -> Result<(), PublishError> {
+        let topic = &self.topics[letter.channel as usize];
+        retry_full(|| {
             // Made anew for each try: a copy would cost every record what a full queue costs a few.
-            let headers = cloud_events(E::TOPIC, id, at, trace);
-            self.producer
-                .send_in(batch, &channel.topic, Some(key.as_bytes()), Some(&value), headers)
+            let headers = event_headers(letter.channel.topic(), letter.id, letter.time, letter.trace);
+            let key = Some(letter.key.as_bytes());
+            producer.send_in(batch, topic, key, Some(letter.value), headers)
         })
         .await
     }
 
-    /// Waits while the producer's queue is full: the broker takes them as fast as it can.
-    async fn retry_full(&self, mut send: impl FnMut() -> Result<(), SendError>) -> Result<(), PublishError> {
-        loop {
-            match send() {
-                Err(SendError::QueueFull) => tokio::time::sleep(Duration::from_millis(2)).await,
-                done => return Ok(done?),
-            }
+    async fn put_aside(&self, batch: &Arc<Batch>, aside: &Aside) -> Result<(), PublishError> {
+        let Aside {
+            source,
+            record,
+            reason,
+            detail,
+        } = aside;
+        warn!(topic = record.topic, partition = record.partition, offset = record.offset, %reason, detail, "put the record aside");
+        let why = Why {
+            reason,
+            detail,
+            attempts: 1,
+        };
+        retry_full(|| self.dead_letters.send_in(batch, source.topic(), record, why)).await
+    }
+}
+
+/// Waits while the producer's queue is full: the broker takes them as fast as it can.
+async fn retry_full(mut send: impl FnMut() -> Result<(), SendError>) -> Result<(), PublishError> {
+    loop {
+        match send() {
+            Err(SendError::QueueFull) => tokio::time::sleep(Duration::from_millis(2)).await,
+            done => return Ok(done?),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A worker: some shards, one connection to Postgres, one transaction at a time.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     num::NonZeroUsize,
     sync::{Arc, mpsc::Sender},
     time::Duration,
@@ -23,13 +23,13 @@ use crate::{
     inbox::{Command, Inbox},
     item::{Item, Readers},
     metrics::Metrics,
+    outbox::{Outbox, Writers},
     packed::Packed,
     poll::ToPoll,
     publish::{Mark, Publication},
     replay::{RecallError, recall},
     shard::Shard,
     source::Source,
-    told::Told,
 };
 
 /// After so long without a record, what is published is written down.
@@ -48,6 +48,7 @@ const MOST_HELD: usize = 100_000;
 pub(crate) struct Shared {
     pub(crate) database: Database,
     pub(crate) readers: Readers,
+    pub(crate) writers: Writers,
     pub(crate) names: Names,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) shutdown: Shutdown,
@@ -58,7 +59,7 @@ pub(crate) struct Shared {
 pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) inbox: Arc<Inbox>,
-    pub(crate) shards: HashMap<i32, Shard>,
+    pub(crate) shards: BTreeMap<i32, Shard>,
     connection: Option<PgConnection>,
     publications: mpsc::Sender<Publication>,
     to_poll: Sender<ToPoll>,
@@ -78,7 +79,7 @@ impl Worker {
         Self {
             shared,
             inbox,
-            shards: HashMap::new(),
+            shards: BTreeMap::new(),
             connection: None,
             publications,
             to_poll,
@@ -122,7 +123,7 @@ impl Worker {
     }
 
     async fn work(&mut self, records: Vec<Packed>) -> Result<(), Abandoned> {
-        let mut by_shard: HashMap<i32, Vec<Packed>> = HashMap::with_capacity(self.shards.len());
+        let mut by_shard: BTreeMap<i32, Vec<Packed>> = BTreeMap::new();
         for record in records {
             by_shard.entry(record.partition).or_default().push(record);
         }
@@ -205,8 +206,12 @@ impl Worker {
             "telling again what was applied before"
         );
         self.shared.metrics.republished.inc_by(told.len() as u64);
+        let mut outbox = Outbox::with_capacity(told.len());
+        for one in &told {
+            outbox.add(&self.shared.writers, one);
+        }
         let then = self.marks(number).collect();
-        self.publish(told, then).await;
+        self.publish(outbox, then).await;
         Ok(())
     }
 
@@ -223,7 +228,7 @@ impl Worker {
         })
     }
 
-    pub(crate) async fn publish(&self, told: Vec<Told>, then: Vec<Mark>) {
+    pub(crate) async fn publish(&self, told: Outbox, then: Vec<Mark>) {
         if self.publications.send(Publication::Tell { told, then }).await.is_err() {
             error!("the publisher is gone: what was applied will be published by the next owner");
         }

@@ -43,7 +43,7 @@ fn simulate(mut pantries: BTreeMap<MerchantId, Pantry>, orders: &[OrderCreated])
                 quantity: line.quantity,
             })
             .collect();
-        match pantry.decide_order(&lines) {
+        match pantry.decide_order(lines) {
             Ok(demand) => {
                 came.confirmed += 1;
                 came.crossings += pantry.take(&demand).len();
