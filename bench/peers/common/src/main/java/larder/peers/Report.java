@@ -1,14 +1,28 @@
 package larder.peers;
 
+import java.io.BufferedReader;
 import java.io.BufferedWriter;
 import java.io.IOException;
+import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import larder.peers.Catalogue.Merchant;
 
-/** What a peer tells the bench: a line of JSON at the begin and at the end of each run, and files of what it holds. */
+/**
+ * What a peer and the bench tell each other: a line with a run's name lets it begin, a line of JSON says that it has, and
+ * another one how long it took; what the peer holds then is in files or in Postgres.
+ */
 public final class Report {
+    private static final BufferedReader COMMANDS =
+            new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+
     private Report() {}
+
+    /** The name of the next run, once it may begin; null where there is none. */
+    public static String next() throws IOException {
+        return COMMANDS.readLine();
+    }
 
     public static void begin(String run) {
         System.out.printf("{\"begin\":\"%s\"}%n", run);

@@ -38,13 +38,13 @@ public final class Main {
 
     private Main() {}
 
-    /** Takes the names of the runs; each writes its events under the prefix and its name. */
-    public static void main(String[] runs) throws Exception {
+    /** Each run writes its events under the prefix and its name. */
+    public static void main(String[] args) throws Exception {
         Settings settings = Settings.fromEnvironment();
         Files.createDirectories(settings.scratch());
         // Loaded before the clock starts.
         Held.CATALOGUE.merchant(0);
-        for (String run : runs) {
+        for (String run = Report.next(); run != null; run = Report.next()) {
             drain(run, settings.writingTo(settings.out() + run + "."));
         }
         // What Flink leaves running is nobody's loss.

@@ -38,8 +38,9 @@ public final class Main {
         boolean keepOrders = !"false".equals(System.getenv("PEER_KEEP_ORDERS"));
         AtomicLong firstSeen = new AtomicLong();
         String application = settings.out() + UUID.randomUUID();
+        String run = Report.next();
 
-        Report.begin("drain");
+        Report.begin(run);
         KafkaStreams streams = new KafkaStreams(
                 topology(settings, catalogue, keepOrders, firstSeen), properties(settings, application));
         streams.setUncaughtExceptionHandler((Throwable error) -> {
@@ -49,7 +50,7 @@ public final class Main {
         });
         streams.start();
         long end = waitUntilCommitted(settings, application);
-        Report.end("drain", settings.count(), end - firstSeen.get());
+        Report.end(run, settings.count(), end - firstSeen.get());
 
         tellWhatIsHeld(settings, catalogue, keepOrders, streams);
         streams.close();
