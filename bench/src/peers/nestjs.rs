@@ -16,9 +16,10 @@ use super::{
 };
 use crate::{
     drain,
-    figure::{milliseconds, per_second},
+    figure::per_second,
     http::{self, Connection},
     larder,
+    percentiles::Percentiles,
     processes::Servers,
 };
 
@@ -38,8 +39,8 @@ pub(crate) enum Variant {
 pub(crate) struct Posted {
     connections: usize,
     pub(crate) req_per_s: f64,
-    p50_ms: f64,
-    p99_ms: f64,
+    #[serde(flatten)]
+    latency: Percentiles,
 }
 
 /// Drains the backlog.
@@ -206,14 +207,11 @@ async fn post(
     while let Some(client) = clients.join_next().await {
         took.extend(client??);
     }
-    took.sort_unstable();
-    let at = |percent: usize| milliseconds(took[(took.len() - 1) * percent / 100]);
     let accepted = took.len() as u64;
     let posted = Posted {
         connections,
         req_per_s: per_second(accepted, time),
-        p50_ms: at(50),
-        p99_ms: at(99),
+        latency: Percentiles::of(took)?,
     };
     Ok((posted, accepted))
 }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The longest that a run may take.
-const PATIENCE: Duration = Duration::from_mins(6);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// What a run of a peer took.
 #[derive(Clone, Debug, Serialize)]

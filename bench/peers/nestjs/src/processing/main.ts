@@ -2,6 +2,7 @@ import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
 import { type MicroserviceOptions, Transport } from '@nestjs/microservices';
 import { env } from '../common/config.js';
+import '../common/lz4.js';
 import { ProcessingModule } from './processing.module.js';
 
 const app = await NestFactory.createMicroservice<MicroserviceOptions>(ProcessingModule, {
