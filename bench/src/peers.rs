@@ -29,7 +29,7 @@ use crate::{
 
 /// Orders, merchants and stock of the backlog by which rejections and alerts are checked.
 const PROOF: (u64, i64, i64) = (6000, 10, 2500);
-/// Orders for NestJS, which would take a quarter of an hour for a million.
+/// Orders for `NestJS`, which would take a quarter of an hour for a million.
 const NESTJS_ORDERS: u64 = 20_000;
 
 /// What was measured, all in one session.
@@ -68,7 +68,7 @@ struct Nestjs {
     req_per_s_256: f64,
     default: Ran,
     partitions_at_once: Ran,
-    /// Ingredients taken by one statement in SQL past TypeORM.
+    /// Ingredients taken by one statement in SQL past `TypeORM`.
     one_statement: Ran,
     posts: Vec<Posted>,
 }

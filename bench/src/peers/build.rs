@@ -49,11 +49,9 @@ pub(crate) fn all() -> Result<Built> {
     eprintln!("building the peers that run on a JVM");
     let build = format!("-Dpeers.build={}", folder.display());
     let pom = sources.join("pom.xml");
-    run(
-        Command::new("mvn")
-            .args(["--quiet", "--batch-mode", "package", &build, "--file"])
-            .arg(pom),
-    )?;
+    run(Command::new("mvn")
+        .args(["--quiet", "--batch-mode", "package", &build, "--file"])
+        .arg(pom))?;
 
     eprintln!("building the peer that runs on Node");
     let nestjs = folder.join("nestjs");

@@ -41,7 +41,11 @@ pub(crate) struct Flink {
 
 /// Kafka Streams, with stock in its state; with the orders in it as well, as rows are kept elsewhere, or without.
 pub(crate) async fn kafka_streams(built: &Built, work: &Work, truth: &Truth, keep_orders: bool) -> Result<Ran> {
-    let run = if keep_orders { "kafka-streams" } else { "kafka-streams-stock" };
+    let run = if keep_orders {
+        "kafka-streams"
+    } else {
+        "kafka-streams-stock"
+    };
     let scratch = built.scratch(run)?;
     let mut command = Command::new("java");
     command
@@ -76,12 +80,7 @@ pub(crate) async fn flink(built: &Built, work: &Work, truth: &Truth, cold_only: 
     let database = PeerDatabase::new().await?;
     let mut command = Command::new("java");
     command
-        .args([
-            "-Xms3g",
-            "-Xmx3g",
-            "-XX:+UseParallelGC",
-            "-XX:MaxDirectMemorySize=512m",
-        ])
+        .args(["-Xms3g", "-Xmx3g", "-XX:+UseParallelGC", "-XX:MaxDirectMemorySize=512m"])
         .args(OPENED.map(|package| format!("--add-opens=java.base/java.{package}=ALL-UNNAMED")))
         .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=error")
         .arg("-cp")

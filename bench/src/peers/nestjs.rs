@@ -1,4 +1,4 @@
-//! The peer that runs on Node: NestJS with kafkajs and TypeORM, as an order service and a processing service.
+//! The peer that runs on Node: `NestJS` with kafkajs and `TypeORM`, as an order service and a processing service.
 
 use std::{collections::HashMap, fs, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ use crate::{
 /// How the processing service is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Variant {
-    /// As kafkajs and TypeORM come.
+    /// As kafkajs and `TypeORM` come.
     Default,
     /// All partitions at once, each by a worker of its own.
     PartitionsAtOnce,
@@ -114,8 +114,14 @@ pub(crate) async fn posts(built: &Built, work: &Work, time: Duration, connection
 
 /// Fills the peer's tables; not timed.
 async fn seed(built: &Built, work: &Work, run: &str, database: &PeerDatabase) -> Result<()> {
-    let status = node(built, work, run, database, "tools/seed.js").await?.status().await?;
-    ensure!(status.success(), "the tables of nestjs cannot be filled: see its log above");
+    let status = node(built, work, run, database, "tools/seed.js")
+        .await?
+        .status()
+        .await?;
+    ensure!(
+        status.success(),
+        "the tables of nestjs cannot be filled: see its log above"
+    );
     Ok(())
 }
 

@@ -73,7 +73,10 @@ impl Program {
             cpu_us_per_order: meter.per_order(processes::cpu_seconds(self.pid), orders),
             rss_mb: processes::peak_rss_mib(self.pid),
         };
-        eprintln!("{} {run}: {:.0}/s, {:?}", self.name, ran.orders_per_s, ran.cpu_us_per_order);
+        eprintln!(
+            "{} {run}: {:.0}/s, {:?}",
+            self.name, ran.orders_per_s, ran.cpu_us_per_order
+        );
         Ok(ran)
     }
 

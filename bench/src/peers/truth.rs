@@ -116,7 +116,10 @@ impl Truth {
             ensure!(before.is_none(), "{run}: the outcome of {order} is told twice");
             Ok(())
         };
-        read(&work.env, &confirmed, |event: OrderConfirmed| tell(event.order_id, true)).await?;
+        read(&work.env, &confirmed, |event: OrderConfirmed| {
+            tell(event.order_id, true)
+        })
+        .await?;
         read(&work.env, &rejected, |event: StockRejected| tell(event.order_id, false)).await?;
         ensure!(
             told == self.orders,

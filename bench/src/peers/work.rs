@@ -35,7 +35,8 @@ pub(crate) enum Stock {
     Of(i64),
 }
 
-const INGREDIENTS: &str = "SELECT string_agg(concat_ws(E'\\t', merchant_id, m.name, array_to_string(alert_recipients, ','),
+const INGREDIENTS: &str =
+    "SELECT string_agg(concat_ws(E'\\t', merchant_id, m.name, array_to_string(alert_recipients, ','),
         ingredient_id, i.name, unit, on_hand, full_level, threshold_pct), E'\\n' ORDER BY merchant_id, ingredient_id)
     FROM merchants m JOIN ingredients i USING (merchant_id) JOIN stock USING (merchant_id, ingredient_id)";
 const RECIPES: &str = "SELECT string_agg(concat_ws(E'\\t', merchant_id, product_id, ingredient_id, amount),
@@ -179,7 +180,11 @@ impl PeerDatabase {
     pub(crate) fn jdbc(&self) -> Result<String> {
         let host = self.url.host_str().context("a database without a host")?;
         let port = self.url.port().unwrap_or(5432);
-        let mut url = format!("jdbc:postgresql://{host}:{port}{}?user={}", self.url.path(), self.url.username());
+        let mut url = format!(
+            "jdbc:postgresql://{host}:{port}{}?user={}",
+            self.url.path(),
+            self.url.username()
+        );
         if let Some(password) = self.url.password() {
             url.extend(["&password=", password]);
         }

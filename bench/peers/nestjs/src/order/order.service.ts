@@ -5,7 +5,7 @@ import { DataSource } from 'typeorm';
 import { v7 as uuid } from 'uuid';
 import { env } from '../common/config.js';
 import { nowMicros, orderCreated } from '../common/events.js';
-import { Order, Product } from '../common/order.entities.js';
+import { Order, OrderItem, Product } from '../common/order.entities.js';
 import type { CreateOrderDto } from './create-order.dto.js';
 
 @Injectable()
@@ -33,9 +33,14 @@ export class OrderService implements OnApplicationBootstrap {
       currency = product.currency;
       return { product_id, quantity, unit_price_minor: product.price_minor };
     });
-    const order = await this.dataSource.transaction((em) =>
-      em.save(em.create(Order, { ...dto, id: uuid(), currency, total_minor: total, items })),
-    );
+    const { merchant_id, customer_id } = dto;
+    const row = { id: uuid(), merchant_id, customer_id, currency, total_minor: total, status: 'pending' };
+    // Not save(): with an id that is known beforehand it would look for the row first.
+    const order = await this.dataSource.transaction(async (em) => {
+      const created = await em.insert(Order, row);
+      await em.insert(OrderItem, items.map((item) => ({ ...item, order_id: row.id })));
+      return { ...row, ...created.generatedMaps[0], items } as Order;
+    });
     const event = {
       order_id: order.id,
       merchant_id: order.merchant_id,

@@ -1,7 +1,7 @@
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { ClientKafka } from '@nestjs/microservices';
 import { lastValueFrom } from 'rxjs';
-import { DataSource, type EntityManager } from 'typeorm';
+import { DataSource, type EntityManager, In } from 'typeorm';
 import { v7 as uuid } from 'uuid';
 import { env } from '../common/config.js';
 import { notify, nowMicros, orderConfirmed, type OrderCreated, stockRejected, topics } from '../common/events.js';
@@ -10,12 +10,9 @@ import { Ingredient, ProcessedOrder, RecipeLine } from '../common/processing.ent
 class InsufficientStock extends Error {}
 
 /** What an update says of the row it changed; bigints are text. */
-type Taken = Pick<Ingredient, 'id' | 'name' | 'unit' | 'threshold_pct' | 'notified' | 'merchant_name' | 'recipients'> & {
-  stock: string;
-  full_level: string;
-};
+type Taken = Pick<Ingredient, 'id' | 'threshold_pct' | 'notified'> & { stock: string; full_level: string };
 
-const TAKEN = ['id', 'name', 'unit', 'stock', 'full_level', 'threshold_pct', 'notified', 'merchant_name', 'recipients'];
+const TAKEN = ['id', 'stock', 'full_level', 'threshold_pct', 'notified'];
 
 @Injectable()
 export class ProcessingService implements OnApplicationBootstrap {
@@ -38,7 +35,7 @@ export class ProcessingService implements OnApplicationBootstrap {
 
   async process(order: OrderCreated): Promise<void> {
     const need = this.requirements(order);
-    let low: { row: Taken; amount: number }[];
+    let low: { row: Ingredient; amount: number }[];
     try {
       low = await this.dataSource.transaction((em) => this.deduct(em, order, need));
     } catch (err) {
@@ -57,15 +54,16 @@ export class ProcessingService implements OnApplicationBootstrap {
 
   private async deduct(em: EntityManager, order: OrderCreated, need: [number, number][]) {
     const first = await this.store(em, order, 'confirmed');
-    if (!first) return []; // a redelivered event: taken before
+    if (!first) return []; // a redelivered event, taken before
     const taken = env.oneStatement ? await this.takeAtOnce(em, order, need) : await this.takeEach(em, order, need);
     const low = taken.filter(
       ({ row }) => !row.notified && Number(row.stock) * 100 < Number(row.full_level) * row.threshold_pct,
     );
-    for (const { row } of low) {
-      await em.update(Ingredient, { merchant_id: order.merchant_id, id: row.id }, { notified: true });
-    }
-    return low;
+    if (low.length === 0) return [];
+    const which = { merchant_id: order.merchant_id, id: In(low.map(({ row }) => row.id)) };
+    await em.update(Ingredient, which, { notified: true });
+    const amounts = new Map(low.map(({ row, amount }) => [row.id, amount]));
+    return (await em.findBy(Ingredient, which)).map((row) => ({ row, amount: amounts.get(row.id) ?? 0 }));
   }
 
   private async takeEach(em: EntityManager, order: OrderCreated, need: [number, number][]) {
@@ -90,7 +88,7 @@ export class ProcessingService implements OnApplicationBootstrap {
       `UPDATE ingredients i SET stock = i.stock - need.amount
        FROM unnest($2::int[], $3::bigint[]) AS need (id, amount)
        WHERE i.merchant_id = $1 AND i.id = need.id AND i.stock >= need.amount
-       RETURNING i.id, name, unit, stock, full_level, threshold_pct, notified, merchant_name, recipients, need.amount`,
+       RETURNING i.id, stock, full_level, threshold_pct, notified, need.amount`,
       [order.merchant_id, need.map(([id]) => id), need.map(([, amount]) => amount)],
     )) as [(Taken & { amount: string })[], number];
     if (rows.length < need.length) throw new InsufficientStock();
@@ -151,16 +149,16 @@ export class ProcessingService implements OnApplicationBootstrap {
   }
 }
 
-const alert = (order: OrderCreated, row: Taken, amount: number) => ({
+const alert = (order: OrderCreated, row: Ingredient, amount: number) => ({
   alert_id: uuid(),
   merchant_id: order.merchant_id,
   merchant_name: row.merchant_name,
   ingredient_id: row.id,
   ingredient_name: row.name,
   unit: row.unit,
-  level_before: Number(row.stock) + amount,
-  level_after: Number(row.stock),
-  full_level: Number(row.full_level),
+  level_before: row.stock + amount,
+  level_after: row.stock,
+  full_level: row.full_level,
   threshold_pct: row.threshold_pct,
   recipients: row.recipients.split(','),
   raised_at: nowMicros(),

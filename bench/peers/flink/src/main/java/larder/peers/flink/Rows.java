@@ -4,8 +4,6 @@ import java.sql.Connection;
 import java.sql.DriverManager;
 import java.sql.SQLException;
 import java.sql.Statement;
-import java.time.LocalDateTime;
-import java.time.ZoneOffset;
 import java.util.Arrays;
 import java.util.Map;
 import java.util.UUID;
@@ -28,6 +26,8 @@ final class Rows {
     /** Rows a rewritten INSERT: with the driver's own default Postgres starts later on each batch. */
     private static final String REWRITE = OPTIONS.getOrDefault("rewrite", "512");
     private static final long INTERVAL_MILLIS = 200;
+    /** Partitions of the orders' table; 0 for one that is whole. */
+    private static final int PARTS = Integer.parseInt(OPTIONS.getOrDefault("parts", "0"));
 
     private static final String UPSERT_ORDER = "INSERT INTO orders (merchant_id, order_id, customer_id, customer_email,"
             + " currency, total_minor, status, lines, placed_at, source_partition, source_offset)"
@@ -86,7 +86,8 @@ final class Rows {
                     statement.setLong(6, row.totalMinor);
                     statement.setString(7, row.status);
                     statement.setObject(8, row.lines);
-                    statement.setObject(9, moment(row.placedAt));
+                    // As microseconds: the driver sends a timestamp as text.
+                    statement.setLong(9, row.placedAt);
                     statement.setInt(10, row.partition);
                     statement.setLong(11, row.offset);
                 })
@@ -113,7 +114,7 @@ final class Rows {
             statement.execute("CREATE TABLE orders (merchant_id int8 NOT NULL, order_id uuid NOT NULL,"
                     + " customer_id int8 NOT NULL, customer_email text, currency text NOT NULL,"
                     + " total_minor int8 NOT NULL, status text NOT NULL, lines int8[] NOT NULL,"
-                    + " placed_at timestamptz NOT NULL, source_partition int4 NOT NULL, source_offset int8 NOT NULL,"
+                    + " placed_at int8 NOT NULL, source_partition int4 NOT NULL, source_offset int8 NOT NULL,"
                     + " PRIMARY KEY (merchant_id, order_id))" + partitioned());
             for (int part = 0; part < PARTS; part++) {
                 statement.execute("CREATE TABLE orders_" + part + " PARTITION OF orders FOR VALUES WITH (MODULUS "
@@ -124,16 +125,8 @@ final class Rows {
         }
     }
 
-    private static final int PARTS = Integer.parseInt(OPTIONS.getOrDefault("parts", "0"));
-
     private static String partitioned() {
         return PARTS > 0 ? " PARTITION BY HASH (merchant_id)" : "";
-    }
-
-    private static LocalDateTime moment(long micros) {
-        long second = Math.floorDiv(micros, 1_000_000L);
-        int nano = (int) Math.floorMod(micros, 1_000_000L) * 1000;
-        return LocalDateTime.ofEpochSecond(second, nano, ZoneOffset.UTC);
     }
 
     private static JdbcExecutionOptions execution() {
