@@ -59,7 +59,7 @@ pub(crate) async fn kafka_streams(built: &Built, work: &Work, truth: &Truth, kee
         .env("PEER_SCRATCH", &scratch);
     let servers = Servers::find();
     work.create_topics(&work.topics(run)).await?;
-    drain::quiet(&work.env, servers).await?;
+    drain::quiet(&work.env, work.orders).await?;
     let mut program = Program::start("kafka-streams", &mut command)?;
     let ran = program.run(run, servers).await?;
     if keep_orders {
@@ -96,7 +96,7 @@ pub(crate) async fn flink(built: &Built, work: &Work, truth: &Truth, cold_only: 
     for name in ["cold", "warm-1", "warm-2"] {
         let run = format!("flink.{name}");
         work.create_topics(&work.topics(&run)).await?;
-        drain::quiet(&work.env, servers).await?;
+        drain::quiet(&work.env, work.orders).await?;
         rans.push(program.run(name, servers).await?);
         check_tables(&run, &database, truth).await?;
         truth.check_events(work, &run).await?;

@@ -54,7 +54,7 @@ pub(crate) async fn processing(built: &Built, work: &Work, truth: &Truth, varian
     seed(built, work, run, &database).await?;
     let servers = Servers::find();
     work.create_topics(&work.topics(run)).await?;
-    drain::quiet(&work.env, servers).await?;
+    drain::quiet(&work.env, work.orders).await?;
     let mut command = node(built, work, run, &database, "processing/main.js").await?;
     if variant != Variant::Default {
         command.env("PEER_PARTITIONS_AT_ONCE", work.partitions.to_string());
@@ -92,7 +92,7 @@ pub(crate) async fn posts(built: &Built, work: &Work, time: Duration, connection
     // Warmed up, so that its code is compiled and its prices are there.
     accepted += post(address, &requests, 32, time.min(Duration::from_secs(4))).await?.1;
     for count in connections {
-        drain::quiet(&work.env, Servers::find()).await?;
+        drain::quiet(&work.env, work.orders).await?;
         let (figures, taken) = post(address, &requests, *count, time).await?;
         eprintln!("nestjs POST /order: {figures:?}");
         posted.push(figures);
