@@ -95,6 +95,15 @@ impl Batch {
 pub struct Delivery(Arc<Batch>);
 
 impl Delivery {
+    /// What was acknowledged already: for whoever takes records in Kafka's place.
+    #[must_use]
+    pub fn settled(partition: i32, offset: i64) -> Self {
+        Self(Arc::new(Batch {
+            position: OnceLock::from((partition, offset)),
+            ..Batch::default()
+        }))
+    }
+
     /// Waits for it: where the record now stands, as (partition, offset).
     pub async fn acknowledged(self) -> Result<(i32, i64), DeliveryError> {
         self.0.acknowledged().await?;

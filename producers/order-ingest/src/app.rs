@@ -18,7 +18,7 @@ use crate::{
     edge,
     metrics::Metrics,
     orders::{self, AcceptedOrders, ReplayPaused},
-    place::Events,
+    place::{self, Events, Outlet},
     read, server,
 };
 
@@ -94,6 +94,12 @@ pub struct App {
 
 /// Connects to everything and binds.
 pub async fn build(config: Config, context: &Context) -> Result<App, BuildError> {
+    let kafka = place::kafka(&config)?;
+    build_onto(kafka, config, context).await
+}
+
+/// The same with something else to take the records.
+pub async fn build_onto(outlet: Box<dyn Outlet>, config: Config, context: &Context) -> Result<App, BuildError> {
     context.health.not_ready(KAFKA, "not asked yet");
     context.health.not_ready(CATALOGUE, "not listening yet");
     let metrics = Metrics::new(&context.metrics)?;
@@ -102,7 +108,7 @@ pub async fn build(config: Config, context: &Context) -> Result<App, BuildError>
     let database = Database::connect(&database).await?;
     store::migrate::check(&database).await?;
     let registry = Registry::new(&config.registry, config.kafka.names.clone())?;
-    let events = Events::new(&config.kafka, &registry, &config.limits).await?;
+    let events = Events::new(outlet, &config.kafka, &registry, &config.limits).await?;
     let refused = |source| BuildError::Listen {
         address: config.listen,
         source,

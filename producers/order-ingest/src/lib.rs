@@ -27,5 +27,6 @@ mod server;
 mod trace;
 mod view;
 
-pub use app::{App, BuildError, build};
+pub use app::{App, BuildError, build, build_onto};
 pub use config::{Config, IngestArgs, Limits};
+pub use place::Outlet;

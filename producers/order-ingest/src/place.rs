@@ -2,21 +2,64 @@
 
 use std::time::Duration;
 
-use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{error::KafkaError, message::OwnedHeaders, types::RDKafkaErrorCode};
 use schemas::events::{Event, Micros, OrderCreated, StockAdjusted};
 use stream::{
-    DeliveryError, KafkaConfig, Producer, ProducerTuning, Registry, RegistryError, SendError, Writer, cloud_events,
+    Delivery, DeliveryError, KafkaConfig, Producer, ProducerTuning, Registry, RegistryError, SendError, Writer,
+    cloud_events,
 };
 use tokio::{sync::Notify, time::timeout};
 
 use crate::{
-    app::BuildError,
-    config::Limits,
+    config::{Config, Limits},
     problem::{Code, Problem},
 };
 
 /// The most memory that records take while they wait to be acknowledged.
 const QUEUE_KBYTES: u32 = 64 * 1024;
+
+/// What takes the records. Kafka does; whoever measures what the rest costs brings one that does nothing.
+pub trait Outlet: Send + Sync {
+    /// Takes one record, without blocking.
+    fn send(&self, topic: &str, key: &str, value: &[u8], headers: OwnedHeaders) -> Result<Delivery, SendError>;
+
+    /// How many records wait to be acknowledged.
+    fn in_flight(&self) -> i32;
+
+    /// How many partitions a topic has; none where it is not there. Blocks up to `timeout`.
+    fn partitions(&self, topic: &str, timeout: Duration) -> Result<usize, KafkaError>;
+}
+
+impl Outlet for Producer {
+    fn send(&self, topic: &str, key: &str, value: &[u8], headers: OwnedHeaders) -> Result<Delivery, SendError> {
+        Self::send(self, topic, key, value, headers)
+    }
+
+    fn in_flight(&self) -> i32 {
+        Self::in_flight(self)
+    }
+
+    fn partitions(&self, topic: &str, timeout: Duration) -> Result<usize, KafkaError> {
+        Self::partitions(self, topic, timeout)
+    }
+}
+
+/// The way to Kafka, with what this service needs of it.
+pub(crate) fn kafka(config: &Config) -> Result<Box<dyn Outlet>, KafkaError> {
+    let (mut kafka, limits) = (config.kafka.clone(), &config.limits);
+    // A broker that is back is found within a second; the client's own default is ten.
+    kafka
+        .properties
+        .entry("reconnect.backoff.max.ms".to_owned())
+        .or_insert_with(|| "1000".to_owned());
+    let tuning = ProducerTuning {
+        linger: limits.linger,
+        message_timeout: limits.message_timeout,
+        queue_records: limits.queue_records,
+        queue_kbytes: QUEUE_KBYTES,
+    };
+    Ok(Box::new(Producer::new(&kafka, &tuning)?))
+}
 
 /// What is the same for every record of one topic.
 pub(crate) struct Lane<E> {
@@ -35,7 +78,7 @@ impl<E: Event> Lane<E> {
 
 /// Where events go.
 pub(crate) struct Events {
-    producer: Producer,
+    outlet: Box<dyn Outlet>,
     answer_within: Duration,
     pub(crate) orders: Lane<OrderCreated>,
     pub(crate) adjustments: Lane<StockAdjusted>,
@@ -44,24 +87,17 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    pub(crate) async fn new(kafka: &KafkaConfig, registry: &Registry, limits: &Limits) -> Result<Self, BuildError> {
-        let mut kafka = kafka.clone();
-        // A broker that is back is found within a second; the client's own default is ten.
-        kafka
-            .properties
-            .entry("reconnect.backoff.max.ms".to_owned())
-            .or_insert_with(|| "1000".to_owned());
-        let tuning = ProducerTuning {
-            linger: limits.linger,
-            message_timeout: limits.message_timeout,
-            queue_records: limits.queue_records,
-            queue_kbytes: QUEUE_KBYTES,
-        };
+    pub(crate) async fn new(
+        outlet: Box<dyn Outlet>,
+        kafka: &KafkaConfig,
+        registry: &Registry,
+        limits: &Limits,
+    ) -> Result<Self, RegistryError> {
         Ok(Self {
-            producer: Producer::new(&kafka, &tuning)?,
+            outlet,
             answer_within: limits.answer_within,
-            orders: Lane::new(registry, &kafka).await?,
-            adjustments: Lane::new(registry, &kafka).await?,
+            orders: Lane::new(registry, kafka).await?,
+            adjustments: Lane::new(registry, kafka).await?,
             dead: Notify::new(),
         })
     }
@@ -77,7 +113,7 @@ impl Events {
         let value = lane.writer.encode(event).map_err(|error| Problem::internal(&error))?;
         let headers = cloud_events(E::TOPIC, id, time, Some(traceparent));
         let key = event.merchant().to_string();
-        let delivery = match self.producer.send(&lane.topic, &key, &value, headers) {
+        let delivery = match self.outlet.send(&lane.topic, &key, &value, headers) {
             Ok(delivery) => delivery,
             Err(error @ SendError::QueueFull) => {
                 tracing::warn!(%error, "nothing is accepted");
@@ -104,13 +140,13 @@ impl Events {
 
     /// How many records wait to be acknowledged.
     pub(crate) fn waiting(&self) -> i32 {
-        self.producer.in_flight()
+        self.outlet.in_flight()
     }
 
     /// Asks Kafka whether both topics are there, and says what is not as it should be. Blocks up to two timeouts.
     pub(crate) fn check(&self, timeout: Duration) -> Result<(), String> {
         for topic in [&self.orders.topic, &self.adjustments.topic] {
-            match self.producer.partitions(topic, timeout) {
+            match self.outlet.partitions(topic, timeout) {
                 Ok(0) => return Err(format!("topic {topic} is not there: run `larder topics apply`")),
                 Ok(_) => {}
                 Err(error) => return Err(format!("kafka does not answer: {error}")),
