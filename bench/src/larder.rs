@@ -2,6 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -27,15 +28,26 @@ impl Service {
             Some(larder) => larder.clone(),
             None => std::env::current_exe()?.with_file_name("larder"),
         };
+        Self::spawn(Command::new(&larder).arg(name), name, env, variables)
+    }
+
+    /// Starts the handler of `larder ingest` without Kafka behind it.
+    pub(crate) fn start_ingest_limit(env: &Env, variables: &[(&str, String)]) -> Result<Self> {
+        let program = std::env::current_exe()?.with_file_name("ingest-limit");
+        Self::spawn(&mut Command::new(program), "ingest without Kafka", env, variables)
+    }
+
+    fn spawn(command: &mut Command, name: &'static str, env: &Env, variables: &[(&str, String)]) -> Result<Self> {
+        let program = PathBuf::from(command.get_program());
         ensure!(
-            larder.is_file(),
-            "there is no {}: run `cargo build --release` first, or name one by --larder",
-            larder.display()
+            program.is_file(),
+            "there is no {}: run `cargo build --release --package larder --package bench` first, or name larder by \
+             --larder",
+            program.display()
         );
         let admin = free_address()?;
         let started = Instant::now();
-        let child = Command::new(&larder)
-            .arg(name)
+        let child = command
             .env(
                 "LARDER_LOG",
                 std::env::var("LARDER_LOG").unwrap_or_else(|_| "warn".to_owned()),
@@ -45,7 +57,7 @@ impl Service {
             .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .spawn()
-            .with_context(|| format!("cannot start {}", larder.display()))?;
+            .with_context(|| format!("cannot start {}", program.display()))?;
         Ok(Self {
             name,
             admin,
