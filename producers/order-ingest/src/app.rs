@@ -119,7 +119,7 @@ pub async fn build_onto(outlet: Box<dyn Outlet>, config: Config, context: &Conte
         catalogue: Catalogue::new(database.clone(), metrics.clone(), &config.limits),
         requests: Semaphore::new(config.limits.requests),
         limits: config.limits,
-        orders: orders::remembered(),
+        orders: AcceptedOrders::new(),
         adjustments: adjustments::remembered(),
         replay_paused: ReplayPaused::new(false),
         metrics,

@@ -23,6 +23,7 @@ mod orders;
 mod place;
 pub mod problem;
 mod read;
+mod recent;
 mod server;
 mod trace;
 mod view;

@@ -32,12 +32,13 @@ use crate::{
     fields::FieldError,
     order_request::{Form, OrderRequest},
     problem::{Code, Problem},
+    recent::Recent,
     trace::traceparent,
     view::{self, OrderView},
 };
 
 /// The most accepted orders remembered, and how long: so long a client finds its order pending before Postgres has it.
-const MAX_ACCEPTED: u64 = 100_000;
+const MAX_ACCEPTED: usize = 100_000;
 const ACCEPTED_AGE: Duration = Duration::from_mins(1);
 /// How long Postgres is not asked for earlier orders after it failed to answer.
 const REPLAY_PAUSE: Duration = Duration::from_secs(1);
@@ -54,9 +55,12 @@ pub(crate) struct Accepted {
     first_line: Option<(ProductId, i32)>,
 }
 
-/// The orders accepted lately. For an order with an `Idempotency-Key` this is also where requests with the same key
-/// wait for the one of them that is sent.
-pub(crate) type AcceptedOrders = Cache<OrderId, Arc<Accepted>>;
+/// The orders accepted lately.
+pub(crate) struct AcceptedOrders {
+    fresh: Recent<OrderId, Arc<Accepted>>,
+    /// Those with an `Idempotency-Key`: also where requests with the same key wait for the one of them that is sent.
+    keyed: Cache<OrderId, Arc<Accepted>>,
+}
 
 /// A keyed order that was refused, and what it asked for.
 struct Refused {
@@ -73,11 +77,24 @@ struct OneLineView {
     status: &'static str,
 }
 
-pub(crate) fn remembered() -> AcceptedOrders {
-    Cache::builder()
-        .max_capacity(MAX_ACCEPTED)
-        .time_to_live(ACCEPTED_AGE)
-        .build()
+impl AcceptedOrders {
+    pub(crate) fn new() -> Self {
+        Self {
+            fresh: Recent::new(MAX_ACCEPTED, ACCEPTED_AGE),
+            keyed: Cache::builder()
+                .max_capacity(MAX_ACCEPTED as u64)
+                .time_to_live(ACCEPTED_AGE)
+                .build(),
+        }
+    }
+
+    pub(crate) async fn get(&self, id: &OrderId) -> Option<Arc<Accepted>> {
+        if id.is_keyed() {
+            self.keyed.get(id).await
+        } else {
+            self.fresh.get(id)
+        }
+    }
 }
 
 /// `POST /orders`
@@ -115,7 +132,7 @@ async fn accept(ingest: &Arc<Ingest>, request: Request<Body>, form: Form) -> Res
     // Should the client leave now, the order may still be placed; nobody was told its id.
     let id = OrderId::new(Uuid::now_v7());
     let accepted = place(ingest, &merchant, id, &order, None, &trace).await?;
-    ingest.orders.insert(id, Arc::clone(&accepted)).await;
+    ingest.orders.fresh.insert(id, Arc::clone(&accepted));
     Ok(accepted)
 }
 
@@ -145,7 +162,7 @@ async fn place_once(
                     .await
                     .map_err(|problem| Refused { request_hash, problem })
             };
-            this.orders.try_get_with(id, first).await
+            this.orders.keyed.try_get_with(id, first).await
         });
         // Not timed here: each thing it waits for has its own limit.
         match placed.await {
