@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -17,7 +17,12 @@ use domain::{
     ids::{IngredientId, MerchantId, ProductId, Reference},
     money::Currency,
 };
-use moka::future::Cache;
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, Shared},
+};
+use moka::future::Cache as Expiring;
+use quick_cache::{Weighter, sync::Cache};
 use store::{
     Database, StoreError,
     catalogue::{self, Change, Changes, Customer, Product},
@@ -30,12 +35,13 @@ use crate::{
     problem::{Code, Problem},
 };
 
-/// The most products and ingredients kept, over all merchants.
+/// The most products and ingredients kept, over all merchants, and how many merchants are thought to have them.
 const MAX_ENTRIES: u64 = 5_000_000;
+const MERCHANTS: usize = 100_000;
 /// The most customers kept.
-const MAX_CUSTOMERS: u64 = 1_000_000;
+const MAX_CUSTOMERS: usize = 1_000_000;
 /// The most API keys kept, valid and not.
-const MAX_KEYS: u64 = 200_000;
+const MAX_KEYS: usize = 200_000;
 const MAX_STRANGERS: u64 = 10_000;
 /// How long a key that nobody has is not asked for again.
 const STRANGER_AGE: Duration = Duration::from_secs(5);
@@ -82,10 +88,22 @@ impl Merchant {
         }
     }
 
-    fn weight(&self) -> u32 {
-        u32::try_from(1 + self.keys.len() + self.products.len() + self.ingredients.len()).unwrap_or(u32::MAX)
+    fn entries(&self) -> usize {
+        1 + self.keys.len() + self.products.len() + self.ingredients.len()
     }
 }
+
+#[derive(Clone)]
+struct Entries;
+
+impl Weighter<MerchantId, Arc<Merchant>> for Entries {
+    fn weight(&self, _: &MerchantId, merchant: &Arc<Merchant>) -> u64 {
+        merchant.entries() as u64
+    }
+}
+
+/// A merchant that is being read, for everybody who waits for it.
+type Reading = Shared<BoxFuture<'static, Result<Option<Arc<Merchant>>, Problem>>>;
 
 /// The catalogue in memory.
 pub(crate) struct Catalogue {
@@ -95,8 +113,9 @@ pub(crate) struct Catalogue {
     age: Duration,
     started: Instant,
     keys: Cache<KeyHash, MerchantId>,
-    strangers: Cache<KeyHash, ()>,
-    merchants: Cache<MerchantId, Arc<Merchant>>,
+    strangers: Expiring<KeyHash, ()>,
+    merchants: Cache<MerchantId, Arc<Merchant>, Entries>,
+    readings: Mutex<HashMap<MerchantId, Reading>>,
     customers: Cache<(u64, Reference), Option<Arc<Customer>>>,
     key_lookups: Semaphore,
     generations: AtomicU64,
@@ -112,14 +131,12 @@ impl Catalogue {
             age: limits.catalogue_age,
             started: Instant::now(),
             keys: Cache::new(MAX_KEYS),
-            strangers: Cache::builder()
+            strangers: Expiring::builder()
                 .max_capacity(MAX_STRANGERS)
                 .time_to_live(STRANGER_AGE)
                 .build(),
-            merchants: Cache::builder()
-                .max_capacity(MAX_ENTRIES)
-                .weigher(|_, merchant: &Arc<Merchant>| merchant.weight())
-                .build(),
+            merchants: Cache::with_weighter(MERCHANTS, MAX_ENTRIES, Entries),
+            readings: Mutex::default(),
             customers: Cache::new(MAX_CUSTOMERS),
             key_lookups: Semaphore::new(KEY_LOOKUPS),
             generations: AtomicU64::new(0),
@@ -129,7 +146,7 @@ impl Catalogue {
 
     /// The merchant who has this key.
     pub(crate) async fn merchant_of_key(self: &Arc<Self>, key: &KeyHash) -> Result<Option<Arc<Merchant>>, Problem> {
-        let id = match self.keys.get(key).await {
+        let id = match self.keys.get(key) {
             Some(id) => id,
             None if self.strangers.contains_key(key) => return Ok(None),
             None => match self.look_up_key(*key).await? {
@@ -149,14 +166,14 @@ impl Catalogue {
         name: &Reference,
     ) -> Result<Option<Arc<Customer>>, Problem> {
         let entry = (merchant.generation, name.clone());
-        if let Some(known) = self.customers.get(&entry).await {
+        if let Some(known) = self.customers.get(&entry) {
             return Ok(known);
         }
         self.metrics.catalogue_reads.with_label_values(&["customer"]).inc();
         let (this, id, wanted) = (Arc::clone(self), merchant.id, name.clone());
         let read = async move { catalogue::customer(&this.database, id, &wanted).await };
         let found = apart(self.timeout, read).await?.map(Arc::new);
-        self.customers.insert(entry, found.clone()).await;
+        self.customers.insert(entry, found.clone());
         Ok(found)
     }
 
@@ -164,21 +181,21 @@ impl Catalogue {
     pub(crate) async fn follow(&self, listening: impl Fn()) -> Result<(), StoreError> {
         let mut changes = Changes::listen(&self.database).await?;
         // Whatever changed before this moment was not told.
-        self.forget(Change::Anything).await;
+        self.forget(Change::Anything);
         listening();
         while let Some(change) = changes.next().await? {
-            self.forget(change).await;
+            self.forget(change);
         }
         Ok(())
     }
 
-    async fn forget(&self, change: Change) {
+    fn forget(&self, change: Change) {
         // First the count: whoever reads at this moment finds that it may have read too early.
         self.changes.fetch_add(1, Ordering::SeqCst);
         self.strangers.invalidate_all();
         match change {
-            Change::Merchant(merchant) => self.merchants.invalidate(&merchant).await,
-            Change::Anything => self.merchants.invalidate_all(),
+            Change::Merchant(merchant) => drop(self.merchants.remove(&merchant)),
+            Change::Anything => self.merchants.clear(),
         }
     }
 
@@ -197,41 +214,47 @@ impl Catalogue {
         })
         .await?;
         match found {
-            Some(merchant) => self.keys.insert(key, merchant).await,
+            Some(merchant) => self.keys.insert(key, merchant),
             None => self.strangers.insert(key, ()).await,
         }
         Ok(found)
     }
 
     async fn merchant(self: &Arc<Self>, id: MerchantId) -> Result<Option<Arc<Merchant>>, Problem> {
-        if let Some(known) = self.merchants.get(&id).await {
+        if let Some(known) = self.merchants.get(&id) {
             self.refresh_if_old(&known);
             return Ok(Some(known));
         }
         // Those who ask at the same time wait for one reading.
-        let read = self.merchants.try_get_with(id, async {
-            match self.read(id).await {
-                Ok(Some(merchant)) => Ok(merchant),
-                Ok(None) => Err(None),
-                Err(problem) => Err(Some(problem)),
+        let reading = self.readings().entry(id).or_insert_with(|| self.begin(id)).clone();
+        let read = reading.await;
+        self.readings().remove(&id);
+        read
+    }
+
+    fn readings(&self) -> MutexGuard<'_, HashMap<MerchantId, Reading>> {
+        self.readings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads a merchant in a task of its own: others may wait for what one client began and then left.
+    fn begin(self: &Arc<Self>, id: MerchantId) -> Reading {
+        let this = Arc::clone(self);
+        let reading = tokio::spawn(async move {
+            let read = this.read(id).await?;
+            if let Some(merchant) = &read {
+                this.merchants.insert(id, Arc::clone(merchant));
+                this.drop_if_overtaken(merchant);
             }
+            Ok(read)
         });
-        match read.await {
-            Ok(merchant) => {
-                self.drop_if_overtaken(&merchant).await;
-                Ok(Some(merchant))
-            }
-            Err(failed) => match &*failed {
-                None => Ok(None),
-                Some(problem) => Err(problem.clone()),
-            },
-        }
+        let reading = reading.map(|read| read.unwrap_or_else(|panicked| Err(Problem::internal(&panicked))));
+        reading.boxed().shared()
     }
 
     /// A change that is told while a merchant is read may be missing in what was read: it serves once.
-    async fn drop_if_overtaken(&self, merchant: &Merchant) {
+    fn drop_if_overtaken(&self, merchant: &Merchant) {
         if merchant.changes != self.changes.load(Ordering::SeqCst) {
-            self.merchants.invalidate(&merchant.id).await;
+            self.merchants.remove(&merchant.id);
         }
     }
 
@@ -254,10 +277,10 @@ impl Catalogue {
         tokio::spawn(async move {
             match this.read(id).await {
                 Ok(Some(merchant)) => {
-                    this.merchants.insert(id, Arc::clone(&merchant)).await;
-                    this.drop_if_overtaken(&merchant).await;
+                    this.merchants.insert(id, Arc::clone(&merchant));
+                    this.drop_if_overtaken(&merchant);
                 }
-                Ok(None) => this.merchants.invalidate(&id).await,
+                Ok(None) => drop(this.merchants.remove(&id)),
                 // Logged where it was met; what is known serves on.
                 Err(_) => {}
             }
