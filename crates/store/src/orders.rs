@@ -8,6 +8,8 @@ use domain::{
     pantry::Shortfall,
 };
 use schemas::events::{Micros, OrderLine};
+use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::{database::Database, error::StoreError, moment::micros};
 
@@ -42,33 +44,70 @@ pub struct Order {
 
 /// The merchant's order of this id, once it is decided.
 pub async fn find(database: &Database, merchant: MerchantId, order: OrderId) -> Result<Option<Order>, StoreError> {
-    let row = sqlx::query!(
+    Ok(find_all(database, &[(merchant, order)]).await?.pop())
+}
+
+/// Those of these orders that are decided, in any order.
+pub async fn find_all(database: &Database, orders: &[(MerchantId, OrderId)]) -> Result<Vec<Order>, StoreError> {
+    let (merchants, ids): (Vec<i64>, Vec<Uuid>) = orders
+        .iter()
+        .map(|(merchant, order)| (merchant.get(), order.get()))
+        .unzip();
+    // Lateral and limited, so that each is one look into the index of one partition, however many are asked for.
+    let rows = sqlx::query_as!(
+        Row,
         r#"
-        SELECT customer_id, currency, total_minor, status, reason, lines, shortfalls, request_hash, placed_at, decided_at
-        FROM orders
-        WHERE merchant_id = $1 AND order_id = $2
+        SELECT found.merchant_id, found.order_id, found.customer_id, found.currency, found.total_minor, found.status,
+            found.reason, found.lines, found.shortfalls, found.request_hash, found.placed_at, found.decided_at
+        FROM unnest($1::int8[], $2::uuid[]) AS asked (merchant_id, order_id)
+        CROSS JOIN LATERAL (
+            SELECT * FROM orders WHERE orders.merchant_id = asked.merchant_id AND orders.order_id = asked.order_id LIMIT 1
+        ) AS found
         "#,
-        merchant.get(),
-        order.get()
+        &merchants,
+        &ids
     )
-    .fetch_optional(database.pool())
+    .fetch_all(database.pool())
     .await?;
-    let Some(row) = row else { return Ok(None) };
-    let out_of_shape = |what: &str| StoreError::Conflict(format!("order {order} has a {what} out of shape"));
-    Ok(Some(Order {
-        id: order,
-        merchant_id: merchant,
-        customer_id: CustomerId::new(row.customer_id),
-        currency: Currency::parse(&row.currency).map_err(|_| out_of_shape("currency"))?,
-        lines: lines(&row.lines).ok_or_else(|| out_of_shape("line"))?,
-        total_minor: Minor::new(row.total_minor).map_err(|_| out_of_shape("total"))?,
-        status: Status::from_word(&row.status).ok_or_else(|| out_of_shape("status"))?,
-        reason: row.reason,
-        shortfalls: shortfalls(&row.shortfalls).ok_or_else(|| out_of_shape("shortfall"))?,
-        request_hash: row.request_hash,
-        placed_at: micros(row.placed_at),
-        decided_at: micros(row.decided_at),
-    }))
+    rows.into_iter().map(Order::try_from).collect()
+}
+
+struct Row {
+    merchant_id: i64,
+    order_id: Uuid,
+    customer_id: i64,
+    currency: String,
+    total_minor: i64,
+    status: String,
+    reason: Option<String>,
+    lines: Vec<i64>,
+    shortfalls: Vec<i64>,
+    request_hash: Option<i64>,
+    placed_at: OffsetDateTime,
+    decided_at: OffsetDateTime,
+}
+
+impl TryFrom<Row> for Order {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let id = OrderId::new(row.order_id);
+        let out_of_shape = |what: &str| StoreError::Conflict(format!("order {id} has a {what} out of shape"));
+        Ok(Self {
+            id,
+            merchant_id: MerchantId::new(row.merchant_id),
+            customer_id: CustomerId::new(row.customer_id),
+            currency: Currency::parse(&row.currency).map_err(|_| out_of_shape("currency"))?,
+            lines: lines(&row.lines).ok_or_else(|| out_of_shape("line"))?,
+            total_minor: Minor::new(row.total_minor).map_err(|_| out_of_shape("total"))?,
+            status: Status::from_word(&row.status).ok_or_else(|| out_of_shape("status"))?,
+            reason: row.reason,
+            shortfalls: shortfalls(&row.shortfalls).ok_or_else(|| out_of_shape("shortfall"))?,
+            request_hash: row.request_hash,
+            placed_at: micros(row.placed_at),
+            decided_at: micros(row.decided_at),
+        })
+    }
 }
 
 /// Lines out of their flat array: product, quantity, unit price, …

@@ -17,9 +17,11 @@ use crate::{
     config::{Config, Limits},
     edge,
     metrics::Metrics,
-    orders::{self, AcceptedOrders, ReplayPaused},
+    orders::{self, AcceptedOrders},
     place::{self, Events, Outlet},
-    read, server,
+    read,
+    replay::Replay,
+    server,
 };
 
 /// Names of this service's components in `/readyz`.
@@ -79,7 +81,7 @@ pub(crate) struct Ingest {
     pub(crate) events: Events,
     pub(crate) orders: AcceptedOrders,
     pub(crate) adjustments: AcceptedAdjustments,
-    pub(crate) replay_paused: ReplayPaused,
+    pub(crate) replay: Arc<Replay>,
     pub(crate) requests: Semaphore,
 }
 
@@ -121,7 +123,7 @@ pub async fn build_onto(outlet: Box<dyn Outlet>, config: Config, context: &Conte
         limits: config.limits,
         orders: AcceptedOrders::new(),
         adjustments: adjustments::remembered(),
-        replay_paused: ReplayPaused::new(false),
+        replay: Replay::new(database.clone(), config.limits.replay_timeout),
         metrics,
         database,
         events,

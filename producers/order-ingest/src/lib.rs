@@ -24,6 +24,7 @@ mod place;
 pub mod problem;
 mod read;
 mod recent;
+mod replay;
 mod server;
 mod trace;
 mod view;

@@ -1,12 +1,6 @@
 //! Taking an order: `POST /orders` and its aliases.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -28,7 +22,7 @@ use uuid::Uuid;
 use crate::{
     app::Ingest,
     auth, body,
-    catalogue::{Merchant, apart},
+    catalogue::Merchant,
     fields::FieldError,
     order_request::{Form, OrderRequest},
     problem::{Code, Problem},
@@ -40,8 +34,6 @@ use crate::{
 /// The most accepted orders remembered, and how long: so long a client finds its order pending before Postgres has it.
 const MAX_ACCEPTED: usize = 100_000;
 const ACCEPTED_AGE: Duration = Duration::from_mins(1);
-/// How long Postgres is not asked for earlier orders after it failed to answer.
-const REPLAY_PAUSE: Duration = Duration::from_secs(1);
 /// The longest `Idempotency-Key`.
 const MAX_KEY: usize = 255;
 
@@ -127,7 +119,7 @@ async fn accept(ingest: &Arc<Ingest>, request: Request<Body>, form: Form) -> Res
     let order = OrderRequest::parse(&body, form)?;
     if let Some(key) = key {
         let id = OrderId::from_key(merchant.id, &key);
-        return place_once(ingest, merchant, id, Arc::new(order), trace).await;
+        return Box::pin(place_once(ingest, merchant, id, Arc::new(order), trace)).await;
     }
     // Should the client leave now, the order may still be placed; nobody was told its id.
     let id = OrderId::new(Uuid::now_v7());
@@ -155,8 +147,8 @@ async fn place_once(
         // A task of its own: others may wait for what this client began and then left.
         let placed = tokio::spawn(async move {
             let first = async {
-                if let Some(before) = placed_before(&this, merchant.id, id).await {
-                    return Ok(before);
+                if let Some(before) = this.replay.find(merchant.id, id).await {
+                    return Ok(Arc::new(Accepted::before(&before)));
                 }
                 place(&this, &merchant, id, &order, Some(request_hash), &trace)
                     .await
@@ -178,38 +170,6 @@ async fn place_once(
         }
     }
 }
-
-/// The order of this key as Postgres has it. Where Postgres does not answer in time the order goes on: should it be
-/// there already, the stock-processor drops the second.
-async fn placed_before(ingest: &Arc<Ingest>, merchant: MerchantId, id: OrderId) -> Option<Arc<Accepted>> {
-    if ingest.replay_paused.load(Ordering::Relaxed) {
-        return None;
-    }
-    let database = ingest.database.clone();
-    let found = apart(ingest.limits.replay_timeout, async move {
-        store::orders::find(&database, merchant, id).await
-    });
-    let Ok(order) = found.await else {
-        pause(ingest);
-        return None;
-    };
-    order.map(|order| Arc::new(Accepted::before(&order)))
-}
-
-fn pause(ingest: &Arc<Ingest>) {
-    if ingest.replay_paused.swap(true, Ordering::Relaxed) {
-        return;
-    }
-    tracing::warn!(pause = ?REPLAY_PAUSE, "earlier orders are not looked up: postgres does not answer");
-    let ingest = Arc::clone(ingest);
-    tokio::spawn(async move {
-        tokio::time::sleep(REPLAY_PAUSE).await;
-        ingest.replay_paused.store(false, Ordering::Relaxed);
-    });
-}
-
-/// Whether earlier orders are not looked up for the moment.
-pub(crate) type ReplayPaused = AtomicBool;
 
 async fn place(
     ingest: &Arc<Ingest>,
