@@ -92,7 +92,24 @@ pub fn rfc3339(Micros(micros): Micros) -> String {
     };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
+    if !(0..=9999).contains(&year) {
+        return format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z");
+    }
+    let mut text = *b"0000-00-00T00:00:00.000000Z";
+    let mut write = |at: usize, digits: usize, mut number: i64| {
+        for place in text[at..at + digits].iter_mut().rev() {
+            *place = b'0' + u8::try_from(number % 10).expect("a digit");
+            number /= 10;
+        }
+    };
+    write(0, 4, year);
+    write(5, 2, month);
+    write(8, 2, day);
+    write(11, 2, hour);
+    write(14, 2, minute);
+    write(17, 2, second);
+    write(20, 6, micros);
+    std::str::from_utf8(&text).expect("digits are ASCII").to_owned()
 }
 
 #[cfg(test)]
@@ -107,6 +124,7 @@ mod tests {
             (951_782_400_000_000, "2000-02-29T00:00:00.000000Z"),
             (1_763_665_629_123_456, "2025-11-20T19:07:09.123456Z"),
             (4_107_542_400_000_000, "2100-03-01T00:00:00.000000Z"),
+            (253_402_300_800_000_000, "10000-01-01T00:00:00.000000Z"),
         ] {
             assert_eq!(rfc3339(Micros(micros)), text);
         }

@@ -9,7 +9,11 @@ pub(crate) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id
 pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
     match headers.get(&REQUEST_ID) {
         Some(id) if is_token(id.as_bytes()) => id.clone(),
-        _ => HeaderValue::from_str(&format!("{:032x}", fastrand::u128(..))).expect("hexadecimal digits are a header"),
+        _ => {
+            let mut id = [0; 32];
+            hexadecimal(fastrand::u128(..), &mut id);
+            HeaderValue::from_bytes(&id).expect("hexadecimal digits are a header")
+        }
     }
 }
 
@@ -18,7 +22,22 @@ pub(crate) fn traceparent(headers: &HeaderMap) -> String {
     let given = headers.get("traceparent").and_then(|value| value.to_str().ok());
     match given {
         Some(trace) if is_traceparent(trace) => trace.to_owned(),
-        _ => format!("00-{:032x}-{:016x}-00", fastrand::u128(1..), fastrand::u64(1..)),
+        _ => {
+            let mut trace = *b"00-00000000000000000000000000000000-0000000000000000-00";
+            hexadecimal(fastrand::u128(1..), &mut trace[3..35]);
+            hexadecimal(fastrand::u64(1..).into(), &mut trace[36..52]);
+            std::str::from_utf8(&trace)
+                .expect("hexadecimal digits are ASCII")
+                .to_owned()
+        }
+    }
+}
+
+/// As many digits as there is place for: two of these are written for every request.
+fn hexadecimal(mut number: u128, digits: &mut [u8]) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number & 15) as usize];
+        number >>= 4;
     }
 }
 

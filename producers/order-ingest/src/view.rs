@@ -13,9 +13,12 @@ use domain::{
     pantry::Shortfall,
 };
 use schemas::events::{OrderCreated, OrderLine, StockAdjusted};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use store::{movements::Movement, orders::Order, stock_levels::StockLevel};
 use stream::headers::rfc3339;
+
+/// An order of two lines is about as long.
+const USUAL_LENGTH: usize = 512;
 
 /// An order, pending or decided.
 #[derive(Serialize)]
@@ -25,12 +28,20 @@ pub(crate) struct OrderView<'a> {
     merchant_id: MerchantId,
     customer_id: CustomerId,
     currency: Currency,
-    items: Vec<ItemView>,
+    items: Items<'a>,
     total_minor: Minor,
     placed_at: String,
     decided_at: Option<String>,
     reason: Option<&'a str>,
     shortfalls: &'a [Shortfall],
+}
+
+struct Items<'a>(&'a [OrderLine]);
+
+impl Serialize for Items<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(ItemView::from))
+    }
 }
 
 #[derive(Serialize)]
@@ -43,14 +54,14 @@ struct ItemView {
 
 impl<'a> OrderView<'a> {
     /// An order that was just accepted.
-    pub(crate) fn pending(order: &OrderCreated) -> Self {
+    pub(crate) fn pending(order: &'a OrderCreated) -> Self {
         Self {
             id: order.order_id,
             status: Status::Pending,
             merchant_id: order.merchant_id,
             customer_id: order.customer_id,
             currency: order.currency,
-            items: items(&order.lines),
+            items: Items(&order.lines),
             total_minor: order.total_minor,
             placed_at: rfc3339(order.placed_at),
             decided_at: None,
@@ -67,7 +78,7 @@ impl<'a> OrderView<'a> {
             merchant_id: order.merchant_id,
             customer_id: order.customer_id,
             currency: order.currency,
-            items: items(&order.lines),
+            items: Items(&order.lines),
             total_minor: order.total_minor,
             placed_at: rfc3339(order.placed_at),
             decided_at: Some(rfc3339(order.decided_at)),
@@ -88,17 +99,16 @@ impl<'a> OrderView<'a> {
     }
 }
 
-fn items(lines: &[OrderLine]) -> Vec<ItemView> {
-    lines
-        .iter()
-        .map(|line| ItemView {
+impl From<&OrderLine> for ItemView {
+    fn from(line: &OrderLine) -> Self {
+        Self {
             product_id: line.product_id,
             quantity: line.quantity,
             unit_price_minor: line.unit_price_minor,
             // Was added up without overflow when the order was priced.
             line_total_minor: line.unit_price_minor.times(line.quantity.into()).unwrap_or_default(),
-        })
-        .collect()
+        }
+    }
 }
 
 /// Everything a merchant has in stock.
@@ -209,7 +219,9 @@ impl<'a> AdjustmentView<'a> {
 
 /// The JSON of a view.
 pub(crate) fn json(view: &impl Serialize) -> Bytes {
-    serde_json::to_vec(view).expect("text and numbers are JSON").into()
+    let mut json = Vec::with_capacity(USUAL_LENGTH);
+    serde_json::to_writer(&mut json, view).expect("text and numbers are JSON");
+    json.into()
 }
 
 /// An answer that holds JSON.
