@@ -74,14 +74,14 @@ const BULK_FROM: usize = 1000;
 const PROMPT: ProducerTuning = ProducerTuning {
     linger: Duration::ZERO,
     message_timeout: Duration::from_mins(1),
-    queue_records: 50_000,
+    queue_records: 20_000,
     queue_kbytes: 32 * 1024,
 };
 
 const BULK: ProducerTuning = ProducerTuning {
     linger: Duration::from_millis(5),
-    queue_records: 100_000,
-    queue_kbytes: 64 * 1024,
+    queue_records: 40_000,
+    queue_kbytes: 32 * 1024,
     ..PROMPT
 };
 

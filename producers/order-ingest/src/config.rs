@@ -28,9 +28,14 @@ pub struct IngestArgs {
     /// The most connections held open; more wait to be accepted
     #[arg(long, env = "LARDER_INGEST_CONNECTIONS", default_value_t = Limits::default().connections, value_name = "N")]
     pub ingest_connections: usize,
-    /// How long an order waits for others to share its request to Kafka, in milliseconds
-    #[arg(long, env = "LARDER_INGEST_LINGER", default_value_t = 0, value_name = "MILLISECONDS")]
-    pub ingest_linger: u32,
+    /// How long an order waits for others to share its request to Kafka when many are under way, in milliseconds
+    #[arg(
+        long,
+        env = "LARDER_INGEST_BUSY_LINGER",
+        default_value_t = 2,
+        value_name = "MILLISECONDS"
+    )]
+    pub ingest_busy_linger: u32,
 }
 
 impl IngestArgs {
@@ -40,7 +45,7 @@ impl IngestArgs {
         Limits {
             requests: self.ingest_requests.max(1),
             connections: self.ingest_connections.max(1),
-            linger: Duration::from_millis(self.ingest_linger.into()),
+            busy_linger: Duration::from_millis(self.ingest_busy_linger.into()),
             ..Limits::default()
         }
     }
@@ -79,8 +84,8 @@ pub struct Limits {
     /// After so long Kafka's client gives a record up. It looks once a second, so this and a second more must be
     /// less than `answer_within`: then a record that was answered 503 is not sent any more.
     pub message_timeout: Duration,
-    /// How long a record waits for others to share its request.
-    pub linger: Duration,
+    /// How long a record waits for others to share its request when many are under way.
+    pub busy_linger: Duration,
     /// Records that wait for Kafka's acknowledgement.
     pub queue_records: u32,
     /// How long Postgres may take to find what is read.
@@ -101,7 +106,7 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(10),
             answer_within: Duration::from_millis(1950),
             message_timeout: Duration::from_millis(900),
-            linger: Duration::ZERO,
+            busy_linger: Duration::from_millis(2),
             queue_records: 100_000,
             database_timeout: Duration::from_secs(2),
             replay_timeout: Duration::from_millis(500),

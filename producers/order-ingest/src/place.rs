@@ -30,17 +30,33 @@ pub trait Outlet: Send + Sync {
     fn partitions(&self, topic: &str, timeout: Duration) -> Result<usize, KafkaError>;
 }
 
-impl Outlet for Producer {
+/// From so many records in flight on, the next wait a moment for company.
+const BUSY_FROM: i32 = 64;
+
+/// Two producers, because how long a record waits for others to share its request is set per producer. While little is
+/// under way each record goes at once; when much is, a request for each would cost Kafka and us more than the wait.
+/// Records of one merchant that are sent side by side have no order; what follows an answer follows in the log as well.
+struct Kafka {
+    prompt: Producer,
+    busy: Producer,
+}
+
+impl Outlet for Kafka {
     fn send(&self, topic: &str, key: &str, value: &[u8], headers: OwnedHeaders) -> Result<Delivery, SendError> {
-        Self::send(self, topic, key, value, headers)
+        let producer = if self.in_flight() < BUSY_FROM {
+            &self.prompt
+        } else {
+            &self.busy
+        };
+        producer.send(topic, key, value, headers)
     }
 
     fn in_flight(&self) -> i32 {
-        Self::in_flight(self)
+        self.prompt.in_flight() + self.busy.in_flight()
     }
 
     fn partitions(&self, topic: &str, timeout: Duration) -> Result<usize, KafkaError> {
-        Self::partitions(self, topic, timeout)
+        self.prompt.partitions(topic, timeout)
     }
 }
 
@@ -52,13 +68,20 @@ pub(crate) fn kafka(config: &Config) -> Result<Box<dyn Outlet>, KafkaError> {
         .properties
         .entry("reconnect.backoff.max.ms".to_owned())
         .or_insert_with(|| "1000".to_owned());
-    let tuning = ProducerTuning {
-        linger: limits.linger,
+    let prompt = ProducerTuning {
+        linger: Duration::ZERO,
         message_timeout: limits.message_timeout,
         queue_records: limits.queue_records,
         queue_kbytes: QUEUE_KBYTES,
     };
-    Ok(Box::new(Producer::new(&kafka, &tuning)?))
+    let busy = ProducerTuning {
+        linger: limits.busy_linger,
+        ..prompt
+    };
+    Ok(Box::new(Kafka {
+        prompt: Producer::new(&kafka, &prompt)?,
+        busy: Producer::new(&kafka, &busy)?,
+    }))
 }
 
 /// What is the same for every record of one topic.
