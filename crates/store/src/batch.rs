@@ -3,7 +3,7 @@
 use domain::{
     amount::Quantity,
     ids::{AdjustmentId, IngredientId, MerchantId},
-    pantry::{Shortfall, Stock},
+    pantry::Shortfall,
 };
 use schemas::events::{Demand, Micros, OrderCreated};
 use sqlx::{Connection as _, PgConnection, types::Uuid};
@@ -15,6 +15,7 @@ use crate::{
     error::StoreError,
     moment,
     shards::{self, ShardRow},
+    shelves::{self, ShelfChanges},
 };
 
 /// From so many orders on they are written by COPY. Below, a COPY meets the delayed acknowledgement of TCP.
@@ -74,19 +75,6 @@ impl<'a> OrderOutcome<'a> {
     }
 }
 
-/// How the stock of one ingredient changed over the batch.
-#[derive(Clone, Copy, Debug)]
-pub struct StockChange {
-    /// Whose.
-    pub merchant: MerchantId,
-    /// Of which.
-    pub ingredient: IngredientId,
-    /// What the row must hold, or the batch is not written.
-    pub was: Stock,
-    /// What it will hold.
-    pub is: Stock,
-}
-
 /// A change of stock that was not an order, carried out or refused.
 #[derive(Clone, Debug)]
 pub struct MovementRow {
@@ -134,8 +122,8 @@ pub struct DeadLetterRow {
 pub struct Batch<'a> {
     /// The shards as they are read, with the progress they are to have.
     pub shards: Vec<ShardRow>,
-    /// Net, one per ingredient.
-    pub stock: Vec<StockChange>,
+    /// Net, one per shelf.
+    pub stock: ShelfChanges,
     /// Every order decided.
     pub orders: Vec<OrderRow<'a>>,
     /// Every other change of stock.
@@ -152,7 +140,7 @@ pub async fn apply(connection: &mut PgConnection, batch: &Batch<'_>) -> Result<(
     // First the shard rows: whoever lost a shard stops here, before it locks any stock.
     shards::advance(&mut transaction, &batch.shards).await?;
     if !batch.stock.is_empty() {
-        change_stock(&mut transaction, &batch.stock).await?;
+        shelves::change(&mut transaction, &batch.stock).await?;
     }
     if batch.orders.len() >= COPY_FROM {
         copy_orders(&mut transaction, &batch.orders).await?;
@@ -169,39 +157,6 @@ pub async fn apply(connection: &mut PgConnection, batch: &Batch<'_>) -> Result<(
         insert_dead_letter(&mut transaction, letter).await?;
     }
     Ok(transaction.commit().await?)
-}
-
-/// Writes the new levels where the old ones are what was decided against: a hand in the table shows here.
-async fn change_stock(connection: &mut PgConnection, changes: &[StockChange]) -> Result<(), StoreError> {
-    fn each<T>(changes: &[StockChange], pick: impl Fn(&StockChange) -> T) -> Vec<T> {
-        changes.iter().map(pick).collect()
-    }
-    let written = sqlx::query!(
-        "UPDATE stock SET on_hand = u.on_hand, reserved = u.reserved, alert_armed = u.armed
-         FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::bool[], $6::int8[], $7::int8[], $8::bool[])
-             AS u (merchant_id, ingredient_id, on_hand, reserved, armed, was_on_hand, was_reserved, was_armed)
-         WHERE stock.merchant_id = u.merchant_id AND stock.ingredient_id = u.ingredient_id
-           AND stock.on_hand = u.was_on_hand AND stock.reserved = u.was_reserved AND stock.alert_armed = u.was_armed",
-        &each(changes, |change| change.merchant.get()),
-        &each(changes, |change| change.ingredient.get()),
-        &each(changes, |change| change.is.on_hand.get()),
-        &each(changes, |change| change.is.reserved.get()),
-        &each(changes, |change| change.is.alert_armed),
-        &each(changes, |change| change.was.on_hand.get()),
-        &each(changes, |change| change.was.reserved.get()),
-        &each(changes, |change| change.was.alert_armed),
-    )
-    .execute(connection)
-    .await?
-    .rows_affected();
-    if written == changes.len() as u64 {
-        return Ok(());
-    }
-    let other = changes.len() as u64 - written;
-    Err(StoreError::Conflict(format!(
-        "{other} of {} stock rows hold other levels than were decided against: somebody else writes the stock table",
-        changes.len()
-    )))
 }
 
 async fn copy_orders(connection: &mut PgConnection, orders: &[OrderRow<'_>]) -> Result<(), StoreError> {

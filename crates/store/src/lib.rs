@@ -20,6 +20,7 @@ pub mod outcomes;
 pub mod pantries;
 pub mod seed;
 pub mod shards;
+pub mod shelves;
 pub mod stock_levels;
 
 pub use database::{Database, DatabaseConfig};

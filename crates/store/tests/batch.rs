@@ -11,10 +11,11 @@ use schemas::events::{Demand, Micros, OrderCreated, OrderLine};
 use sqlx::types::Uuid;
 use store::{
     Database, StoreError,
-    batch::{self, Batch, DeadLetterRow, MovementRow, OrderOutcome, OrderRow, StockChange},
-    orders, outcomes,
+    batch::{self, Batch, DeadLetterRow, MovementRow, OrderOutcome, OrderRow},
+    orders, outcomes, pantries,
     seed::{self, NewIngredient, NewMerchant, NewProduct, Seeded},
     shards::{self, ShardRow},
+    shelves::ShelfChanges,
     stock_levels,
 };
 
@@ -62,13 +63,15 @@ fn stock(on_hand: i64) -> Stock {
     }
 }
 
-fn sale(seeded: &Seeded, was: i64, is: i64) -> StockChange {
-    StockChange {
-        merchant: seeded.merchant_id,
-        ingredient: seeded.ingredients["a"],
-        was: stock(was),
-        is: stock(is),
-    }
+/// The change of a sale, whatever the row really holds.
+async fn sale(database: &Database, seeded: &Seeded, was: i64, is: i64) -> ShelfChanges {
+    let (merchant, mut connection) = (seeded.merchant_id, database.connection().await.unwrap());
+    let mut found = pantries::load(&mut connection, &[merchant.get()]).await.unwrap();
+    let mut stocked = found.remove(&merchant).unwrap().unwrap();
+    stocked.pantry.restore(&[stock(is)]);
+    let mut changes = ShelfChanges::default();
+    changes.add(merchant, &stocked.shelves, stocked.pantry.ingredients(), &[stock(was)]);
+    changes
 }
 
 fn order(seeded: &Seeded, number: u128) -> OrderCreated {
@@ -161,7 +164,7 @@ async fn who_lost_the_shard_changes_nothing() {
     let mut connection = database.connection().await.unwrap();
     let batch = Batch {
         shards: vec![up_to(&lost, 1)],
-        stock: vec![sale(&seeded, 1000, 999)],
+        stock: sale(&database, &seeded, 1000, 999).await,
         ..Batch::default()
     };
     let refusal = batch::apply(&mut connection, &batch).await.unwrap_err();
@@ -191,7 +194,7 @@ async fn stock_that_is_not_what_was_decided_against_refuses_the_batch() {
     let mut connection = database.connection().await.unwrap();
     let batch = Batch {
         shards: vec![up_to(&row, 1)],
-        stock: vec![sale(&seeded, 900, 899)],
+        stock: sale(&database, &seeded, 900, 899).await,
         ..Batch::default()
     };
     let refusal = batch::apply(&mut connection, &batch).await.unwrap_err();
@@ -213,7 +216,7 @@ async fn a_batch_with_something_refused_is_not_written_at_all() {
     for (orders, is_duplicate) in [(&twice, true), (&refused, false)] {
         let batch = Batch {
             shards: vec![up_to(&row, 2)],
-            stock: vec![sale(&seeded, 1000, 999)],
+            stock: sale(&database, &seeded, 1000, 999).await,
             orders: confirmed(orders, &demand),
             ..Batch::default()
         };

@@ -111,8 +111,11 @@ async fn a_hand_in_the_stock_table_is_noticed_and_decided_against() {
     let first = bar.order(&[("burger", 1)]);
     bar.place(&first).await;
     bar.wait_for_row(&first).await;
-    bar.sql("UPDATE stock SET on_hand = 30 WHERE ingredient_id = (SELECT ingredient_id FROM ingredients WHERE reference = 'onion')")
-        .await;
+    bar.sql(
+        "UPDATE shelves SET on_hand[array_position(ingredient_ids, ingredient_id)] = 30
+         FROM ingredients WHERE reference = 'onion' AND ingredient_id = ANY (ingredient_ids)",
+    )
+    .await;
     let (second, third) = (bar.order(&[("burger", 1)]), bar.order(&[("burger", 1)]));
     bar.place_all(&[second.clone(), third.clone()]).await;
     assert_eq!(bar.wait_for_row(&second).await.reason, None);

@@ -9,7 +9,7 @@ use crate::shop::{OTHER_KEY, Shop, send};
 #[tokio::test]
 async fn stock_is_told_per_ingredient() {
     let shop = Shop::open().await;
-    sqlx::query("UPDATE stock SET on_hand = 480, reserved = 20, alert_armed = false WHERE merchant_id = $1")
+    sqlx::query("UPDATE shelves SET on_hand = '{480}', reserved = '{20}', armed = 0 WHERE merchant_id = $1")
         .bind(shop.merchant.merchant_id.get())
         .execute(shop.env.store.pool())
         .await
