@@ -127,8 +127,8 @@ async fn orders_are_the_same_row_however_many_come_at_once() {
         ingredient_id: seeded.ingredients["a"],
         amount: quantity(1),
     }];
-    let all: Vec<_> = (0..210).map(|number| order(&seeded, number)).collect();
-    // Few by INSERT, many by COPY.
+    let all: Vec<_> = (0..1510).map(|number| order(&seeded, number)).collect();
+    // Few by INSERT, many by COPY, in more than one message.
     for part in [&all[..10], &all[10..]] {
         let next = row.order_created.next + i64::try_from(part.len()).unwrap();
         let batch = Batch {
@@ -150,6 +150,8 @@ async fn orders_are_the_same_row_however_many_come_at_once() {
     assert_eq!(find(9).await, find(10).await);
     assert_eq!(find(10).await.lines, all[10].lines);
     let ids = [all[9].order_id, all[10].order_id].map(|id| (seeded.merchant_id.get(), id.get()));
+    let written = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM orders_unpacked WHERE demand[2] = 1");
+    assert_eq!(written.fetch_one(&mut connection).await.unwrap(), 1510);
     for outcome in outcomes::stored(&mut connection, &ids).await.unwrap().values() {
         assert_eq!(outcome.demand, demand);
         assert_eq!(outcome.decided_at, Micros(1_763_600_000_999_999));

@@ -177,7 +177,7 @@ async fn a_changed_recipe_is_cooked_from_then_on() {
         let order = bar.order(&[("burger", 1)]);
         bar.place(&order).await;
         bar.wait_for_row(&order).await;
-        let taken: Vec<i64> = sqlx::query_scalar("SELECT unnest(demand) FROM orders WHERE order_id = $1")
+        let taken: Vec<i64> = sqlx::query_scalar("SELECT unnest(longs(demand)) FROM orders WHERE order_id = $1")
             .bind(order.order_id.get())
             .fetch_all(bar.env.store.pool())
             .await
