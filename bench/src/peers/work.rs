@@ -55,7 +55,7 @@ impl Work {
         if let Stock::Of(level) = stock {
             for update in [
                 "UPDATE ingredients SET full_level = $1",
-                "UPDATE stock SET on_hand = $1",
+                "UPDATE shelves SET on_hand = array_fill($1, ARRAY[cardinality(on_hand)])",
             ] {
                 sqlx::query(update).bind(level).execute(env.store.pool()).await?;
             }

@@ -3,89 +3,18 @@
 use domain::{
     amount::Quantity,
     ids::{AdjustmentId, IngredientId, MerchantId},
-    pantry::{Shortfall, Stock},
 };
-use schemas::events::{Demand, Micros, OrderCreated};
+use schemas::events::Micros;
 use sqlx::{Connection as _, PgConnection, types::Uuid};
-use time::OffsetDateTime;
 
+pub use crate::order_rows::{OrderOutcome, OrderRow};
 use crate::{
     alerts::{self, AlertRow},
-    copy::CopyBuffer,
     error::StoreError,
-    moment,
+    moment, order_rows,
     shards::{self, ShardRow},
+    shelves::{self, ShelfChanges},
 };
-
-/// From so many orders on they are written by COPY. Below, a COPY meets the delayed acknowledgement of TCP.
-const COPY_FROM: usize = 200;
-
-/// An order with its outcome.
-#[derive(Clone, Debug)]
-pub struct OrderRow<'a> {
-    /// As it was accepted.
-    pub order: &'a OrderCreated,
-    /// What was decided.
-    pub outcome: OrderOutcome<'a>,
-    /// When.
-    pub decided_at: Micros,
-    /// Where in `order_created` it stands.
-    pub partition: i32,
-    /// Where in the partition.
-    pub offset: i64,
-}
-
-/// What was decided of an order.
-#[derive(Clone, Copy, Debug)]
-pub enum OrderOutcome<'a> {
-    /// Its ingredients are used.
-    Confirmed(&'a [Demand]),
-    /// It was refused.
-    Rejected(&'a str, &'a [Shortfall]),
-}
-
-impl<'a> OrderOutcome<'a> {
-    const fn status(self) -> &'static str {
-        match self {
-            Self::Confirmed(_) => "confirmed",
-            Self::Rejected(..) => "rejected",
-        }
-    }
-
-    const fn reason(self) -> Option<&'a str> {
-        match self {
-            Self::Confirmed(_) => None,
-            Self::Rejected(reason, _) => Some(reason),
-        }
-    }
-
-    const fn demand(self) -> &'a [Demand] {
-        match self {
-            Self::Confirmed(demand) => demand,
-            Self::Rejected(..) => &[],
-        }
-    }
-
-    const fn shortfalls(self) -> &'a [Shortfall] {
-        match self {
-            Self::Confirmed(_) => &[],
-            Self::Rejected(_, shortfalls) => shortfalls,
-        }
-    }
-}
-
-/// How the stock of one ingredient changed over the batch.
-#[derive(Clone, Copy, Debug)]
-pub struct StockChange {
-    /// Whose.
-    pub merchant: MerchantId,
-    /// Of which.
-    pub ingredient: IngredientId,
-    /// What the row must hold, or the batch is not written.
-    pub was: Stock,
-    /// What it will hold.
-    pub is: Stock,
-}
 
 /// A change of stock that was not an order, carried out or refused.
 #[derive(Clone, Debug)]
@@ -134,8 +63,8 @@ pub struct DeadLetterRow {
 pub struct Batch<'a> {
     /// The shards as they are read, with the progress they are to have.
     pub shards: Vec<ShardRow>,
-    /// Net, one per ingredient.
-    pub stock: Vec<StockChange>,
+    /// Net, one per shelf.
+    pub stock: ShelfChanges,
     /// Every order decided.
     pub orders: Vec<OrderRow<'a>>,
     /// Every other change of stock.
@@ -152,13 +81,9 @@ pub async fn apply(connection: &mut PgConnection, batch: &Batch<'_>) -> Result<(
     // First the shard rows: whoever lost a shard stops here, before it locks any stock.
     shards::advance(&mut transaction, &batch.shards).await?;
     if !batch.stock.is_empty() {
-        change_stock(&mut transaction, &batch.stock).await?;
+        shelves::change(&mut transaction, &batch.stock).await?;
     }
-    if batch.orders.len() >= COPY_FROM {
-        copy_orders(&mut transaction, &batch.orders).await?;
-    } else if !batch.orders.is_empty() {
-        insert_orders(&mut transaction, &batch.orders).await?;
-    }
+    order_rows::write(&mut transaction, &batch.orders).await?;
     for movement in &batch.movements {
         insert_movement(&mut transaction, movement).await?;
     }
@@ -169,149 +94,6 @@ pub async fn apply(connection: &mut PgConnection, batch: &Batch<'_>) -> Result<(
         insert_dead_letter(&mut transaction, letter).await?;
     }
     Ok(transaction.commit().await?)
-}
-
-/// Writes the new levels where the old ones are what was decided against: a hand in the table shows here.
-async fn change_stock(connection: &mut PgConnection, changes: &[StockChange]) -> Result<(), StoreError> {
-    fn each<T>(changes: &[StockChange], pick: impl Fn(&StockChange) -> T) -> Vec<T> {
-        changes.iter().map(pick).collect()
-    }
-    let written = sqlx::query!(
-        "UPDATE stock SET on_hand = u.on_hand, reserved = u.reserved, alert_armed = u.armed
-         FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::bool[], $6::int8[], $7::int8[], $8::bool[])
-             AS u (merchant_id, ingredient_id, on_hand, reserved, armed, was_on_hand, was_reserved, was_armed)
-         WHERE stock.merchant_id = u.merchant_id AND stock.ingredient_id = u.ingredient_id
-           AND stock.on_hand = u.was_on_hand AND stock.reserved = u.was_reserved AND stock.alert_armed = u.was_armed",
-        &each(changes, |change| change.merchant.get()),
-        &each(changes, |change| change.ingredient.get()),
-        &each(changes, |change| change.is.on_hand.get()),
-        &each(changes, |change| change.is.reserved.get()),
-        &each(changes, |change| change.is.alert_armed),
-        &each(changes, |change| change.was.on_hand.get()),
-        &each(changes, |change| change.was.reserved.get()),
-        &each(changes, |change| change.was.alert_armed),
-    )
-    .execute(connection)
-    .await?
-    .rows_affected();
-    if written == changes.len() as u64 {
-        return Ok(());
-    }
-    let other = changes.len() as u64 - written;
-    Err(StoreError::Conflict(format!(
-        "{other} of {} stock rows hold other levels than were decided against: somebody else writes the stock table",
-        changes.len()
-    )))
-}
-
-async fn copy_orders(connection: &mut PgConnection, orders: &[OrderRow<'_>]) -> Result<(), StoreError> {
-    let mut buffer = CopyBuffer::with_capacity(orders.len() * 480);
-    for row in orders {
-        let order = row.order;
-        buffer.row(16);
-        buffer.int8(order.merchant_id.get());
-        buffer.raw(order.order_id.get().as_bytes());
-        buffer.int8(order.customer_id.get());
-        buffer.optional(order.customer_email.as_deref().map(str::as_bytes));
-        buffer.raw(order.currency.as_str().as_bytes());
-        buffer.int8(order.total_minor.get());
-        buffer.raw(row.outcome.status().as_bytes());
-        buffer.optional(row.outcome.reason().map(str::as_bytes));
-        buffer.int8_array(&flat_lines(order));
-        buffer.int8_array(&flat_demand(row.outcome));
-        buffer.int8_array(&flat_shortfalls(row.outcome));
-        buffer.optional(
-            order
-                .request_hash
-                .map(i64::to_be_bytes)
-                .as_ref()
-                .map(<[u8; 8]>::as_slice),
-        );
-        buffer.timestamp(order.placed_at.0);
-        buffer.timestamp(row.decided_at.0);
-        buffer.int4(row.partition);
-        buffer.int8(row.offset);
-    }
-    // Not a checked query: COPY has no prepared form.
-    let mut copy = connection
-        .copy_in_raw(
-            "COPY orders (merchant_id, order_id, customer_id, customer_email, currency, total_minor, status, reason, lines,
-                          demand, shortfalls, request_hash, placed_at, decided_at, source_partition, source_offset)
-             FROM STDIN (FORMAT binary)",
-        )
-        .await?;
-    copy.send(buffer.finish()).await?;
-    copy.finish().await?;
-    Ok(())
-}
-
-async fn insert_orders(connection: &mut PgConnection, orders: &[OrderRow<'_>]) -> Result<(), StoreError> {
-    fn each<'a, T>(orders: &'a [OrderRow<'_>], pick: impl Fn(&'a OrderRow<'_>) -> T) -> Vec<T> {
-        orders.iter().map(pick).collect()
-    }
-    let moments = |pick: fn(&OrderRow<'_>) -> Micros| -> Result<Vec<OffsetDateTime>, StoreError> {
-        orders.iter().map(|row| moment::of(pick(row))).collect()
-    };
-    sqlx::query!(
-        "INSERT INTO orders (merchant_id, order_id, customer_id, customer_email, currency, total_minor, status, reason, lines,
-                             demand, shortfalls, request_hash, placed_at, decided_at, source_partition, source_offset)
-         SELECT merchant_id, order_id, customer_id, customer_email, currency, total_minor, status, reason, lines::int8[],
-                demand::int8[], shortfalls::int8[], request_hash, placed_at, decided_at, source_partition, source_offset
-         FROM unnest($1::int8[], $2::uuid[], $3::int8[], $4::text[], $5::text[], $6::int8[], $7::text[], $8::text[], $9::text[],
-                     $10::text[], $11::text[], $12::int8[], $13::timestamptz[], $14::timestamptz[], $15::int4[], $16::int8[])
-             AS u (merchant_id, order_id, customer_id, customer_email, currency, total_minor, status, reason, lines,
-                   demand, shortfalls, request_hash, placed_at, decided_at, source_partition, source_offset)",
-        &each(orders, |row| row.order.merchant_id.get()),
-        &each(orders, |row| row.order.order_id.get()),
-        &each(orders, |row| row.order.customer_id.get()),
-        &each(orders, |row| row.order.customer_email.as_deref()) as &[Option<&str>],
-        &each(orders, |row| row.order.currency.as_str()) as &[&str],
-        &each(orders, |row| row.order.total_minor.get()),
-        &each(orders, |row| row.outcome.status()) as &[&str],
-        &each(orders, |row| row.outcome.reason()) as &[Option<&str>],
-        // An array of arrays of different lengths is no array: each goes as its text.
-        &each(orders, |row| literal(&flat_lines(row.order))),
-        &each(orders, |row| literal(&flat_demand(row.outcome))),
-        &each(orders, |row| literal(&flat_shortfalls(row.outcome))),
-        &each(orders, |row| row.order.request_hash) as &[Option<i64>],
-        &moments(|row| row.order.placed_at)?,
-        &moments(|row| row.decided_at)?,
-        &each(orders, |row| row.partition),
-        &each(orders, |row| row.offset),
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-fn flat_lines(order: &OrderCreated) -> Vec<i64> {
-    let flat = |line: &schemas::events::OrderLine| {
-        [
-            line.product_id.get(),
-            i64::from(line.quantity),
-            line.unit_price_minor.get(),
-        ]
-    };
-    order.lines.iter().flat_map(flat).collect()
-}
-
-fn flat_demand(outcome: OrderOutcome<'_>) -> Vec<i64> {
-    outcome
-        .demand()
-        .iter()
-        .flat_map(|part| [part.ingredient_id.get(), part.amount.get()])
-        .collect()
-}
-
-fn flat_shortfalls(outcome: OrderOutcome<'_>) -> Vec<i64> {
-    let flat = |lack: &Shortfall| [lack.ingredient_id.get(), lack.needed.get(), lack.available.get()];
-    outcome.shortfalls().iter().flat_map(flat).collect()
-}
-
-/// An array as Postgres writes it in text.
-fn literal(values: &[i64]) -> String {
-    let values: Vec<String> = values.iter().map(i64::to_string).collect();
-    format!("{{{}}}", values.join(","))
 }
 
 async fn insert_movement(connection: &mut PgConnection, row: &MovementRow) -> Result<(), StoreError> {

@@ -1,5 +1,7 @@
 //! The binary format of COPY: the fastest way to bring rows into a table.
 
+use crate::longs;
+
 /// Writes tuples in Postgres' binary COPY format.
 pub(crate) struct CopyBuffer {
     bytes: Vec<u8>,
@@ -52,38 +54,40 @@ impl CopyBuffer {
         self.int8(micros.saturating_sub(EPOCH));
     }
 
-    /// `bigint[]` of one dimension.
-    pub(crate) fn int8_array(&mut self, values: &[i64]) {
-        /// The type `bigint`, as Postgres numbers its types.
-        const INT8_OID: i32 = 20;
-        let count = values.len();
-        if count == 0 {
-            self.length(12);
-            self.words(&[0, 0, INT8_OID]);
-            return;
-        }
-        self.length(20 + 12 * count);
-        // One dimension, no nulls, its length, and the index of its first element.
-        self.words(&[1, 0, INT8_OID, i32::try_from(count).unwrap_or(i32::MAX), 1]);
+    /// `bytea` of packed integers.
+    pub(crate) fn longs(&mut self, values: impl Iterator<Item = i64>) {
+        let start = self.bytes.len();
+        self.length(0);
         for value in values {
-            self.int8(*value);
+            longs::push(&mut self.bytes, value);
+        }
+        let (_, value) = self.bytes.split_at_mut(start);
+        if let Some((length, value)) = value.split_first_chunk_mut() {
+            *length = wire_length(value.len());
         }
     }
 
-    /// The trailer, and the whole.
-    pub(crate) fn finish(mut self) -> Vec<u8> {
+    /// The trailer.
+    pub(crate) fn finish(&mut self) {
         self.bytes.extend_from_slice(&(-1_i16).to_be_bytes());
-        self.bytes
     }
 
-    fn words(&mut self, words: &[i32]) {
-        for word in words {
-            self.bytes.extend_from_slice(&word.to_be_bytes());
-        }
+    /// What is written since the last [`Self::clear`].
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Goes on behind what was sent.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
     }
 
     fn length(&mut self, bytes: usize) {
-        // A value of 2 GiB is beyond what Kafka carries; Postgres refuses the length it would be given here.
-        self.words(&[i32::try_from(bytes).unwrap_or(i32::MAX)]);
+        self.bytes.extend_from_slice(&wire_length(bytes));
     }
+}
+
+fn wire_length(bytes: usize) -> [u8; 4] {
+    // A value of 2 GiB is beyond what Kafka carries; Postgres refuses the length it would be given here.
+    i32::try_from(bytes).unwrap_or(i32::MAX).to_be_bytes()
 }

@@ -11,15 +11,18 @@ pub mod catalogue;
 mod copy;
 pub mod database;
 pub mod error;
+pub mod longs;
 pub mod mail;
 pub mod migrate;
 pub mod moment;
 pub mod movements;
+mod order_rows;
 pub mod orders;
 pub mod outcomes;
 pub mod pantries;
 pub mod seed;
 pub mod shards;
+pub mod shelves;
 pub mod stock_levels;
 
 pub use database::{Database, DatabaseConfig};

@@ -11,7 +11,7 @@ use schemas::events::{Micros, OrderLine};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{database::Database, error::StoreError, moment::micros};
+use crate::{database::Database, error::StoreError, longs, moment::micros};
 
 /// An order with its outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,8 +80,8 @@ struct Row {
     total_minor: i64,
     status: String,
     reason: Option<String>,
-    lines: Vec<i64>,
-    shortfalls: Vec<i64>,
+    lines: Vec<u8>,
+    shortfalls: Vec<u8>,
     request_hash: Option<i64>,
     placed_at: OffsetDateTime,
     decided_at: OffsetDateTime,
@@ -98,11 +98,17 @@ impl TryFrom<Row> for Order {
             merchant_id: MerchantId::new(row.merchant_id),
             customer_id: CustomerId::new(row.customer_id),
             currency: Currency::parse(&row.currency).map_err(|_| out_of_shape("currency"))?,
-            lines: lines(&row.lines).ok_or_else(|| out_of_shape("line"))?,
+            lines: longs::unpacked(&row.lines)
+                .as_deref()
+                .and_then(lines)
+                .ok_or_else(|| out_of_shape("line"))?,
             total_minor: Minor::new(row.total_minor).map_err(|_| out_of_shape("total"))?,
             status: Status::from_word(&row.status).ok_or_else(|| out_of_shape("status"))?,
             reason: row.reason,
-            shortfalls: shortfalls(&row.shortfalls).ok_or_else(|| out_of_shape("shortfall"))?,
+            shortfalls: longs::unpacked(&row.shortfalls)
+                .as_deref()
+                .and_then(shortfalls)
+                .ok_or_else(|| out_of_shape("shortfall"))?,
             request_hash: row.request_hash,
             placed_at: micros(row.placed_at),
             decided_at: micros(row.decided_at),
@@ -110,7 +116,7 @@ impl TryFrom<Row> for Order {
     }
 }
 
-/// Lines out of their flat array: product, quantity, unit price, …
+/// Lines out of their integers: product, quantity, unit price, …
 fn lines(flat: &[i64]) -> Option<Vec<OrderLine>> {
     let (lines, []) = flat.as_chunks() else { return None };
     lines
@@ -125,7 +131,7 @@ fn lines(flat: &[i64]) -> Option<Vec<OrderLine>> {
         .collect()
 }
 
-/// Shortfalls out of their flat array: ingredient, needed, available, …
+/// Shortfalls out of their integers: ingredient, needed, available, …
 fn shortfalls(flat: &[i64]) -> Option<Vec<Shortfall>> {
     let (shortfalls, []) = flat.as_chunks() else {
         return None;
@@ -147,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flat_array_holds_whole_lines_only() {
+    fn integers_come_to_whole_lines_only() {
         assert_eq!(lines(&[7, 2, 250]).unwrap()[0].quantity, 2);
         assert_eq!(lines(&[]), Some(Vec::new()));
         assert_eq!(lines(&[7, 2]), None);

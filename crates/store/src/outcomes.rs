@@ -9,7 +9,7 @@ use domain::{
 use schemas::events::{Demand, Micros};
 use sqlx::{PgConnection, types::Uuid};
 
-use crate::{alerts::quantity, batch::DeadLetterRow, error::StoreError, moment};
+use crate::{alerts::quantity, batch::DeadLetterRow, error::StoreError, longs, moment};
 
 /// The stored outcome of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,13 +43,19 @@ pub async fn stored(
     .await?;
     rows.into_iter()
         .map(|row| {
-            let demand = row.demand.chunks_exact(2).map(|part| {
+            let longs = |packed: &[u8]| {
+                longs::unpacked(packed).ok_or_else(|| {
+                    StoreError::Conflict(format!("the outcome of order {} is out of shape", row.order_id))
+                })
+            };
+            let (demand, shortfalls) = (longs(&row.demand)?, longs(&row.shortfalls)?);
+            let demand = demand.chunks_exact(2).map(|part| {
                 Ok(Demand {
                     ingredient_id: IngredientId::new(part[0]),
                     amount: quantity(part[1])?,
                 })
             });
-            let shortfalls = row.shortfalls.chunks_exact(3).map(|part| {
+            let shortfalls = shortfalls.chunks_exact(3).map(|part| {
                 let ingredient_id = IngredientId::new(part[0]);
                 Ok(Shortfall {
                     ingredient_id,

@@ -9,7 +9,24 @@ use domain::{
 };
 use sqlx::PgConnection;
 
-use crate::{alerts::quantity, error::StoreError};
+use crate::{alerts::quantity, error::StoreError, shelves::Shelf};
+
+/// A merchant's pantry, and the rows its stock stands in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stocked {
+    /// What is decided against.
+    pub pantry: Pantry,
+    /// Where what is decided is written.
+    pub shelves: Box<[Shelf]>,
+}
+
+/// What is read of one merchant before it is brought together.
+#[derive(Default)]
+struct Parts {
+    ingredients: Vec<Ingredient>,
+    recipes: Vec<Recipe>,
+    shelves: Vec<(i32, Vec<IngredientId>)>,
+}
 
 /// Reads the pantries of these merchants; a merchant that does not exist is not in the answer.
 ///
@@ -18,7 +35,7 @@ use crate::{alerts::quantity, error::StoreError};
 pub async fn load(
     connection: &mut PgConnection,
     merchants: &[i64],
-) -> Result<HashMap<MerchantId, Result<Pantry, UnknownIngredient>>, StoreError> {
+) -> Result<HashMap<MerchantId, Result<Stocked, UnknownIngredient>>, StoreError> {
     // Recipes before ingredients: a recipe read here has ingredients that are there by the next statement.
     let lines = sqlx::query!(
         r#"SELECT p.merchant_id, p.product_id, r.ingredient_id AS "ingredient_id?", r.amount AS "amount?"
@@ -28,10 +45,15 @@ pub async fn load(
     )
     .fetch_all(&mut *connection)
     .await?;
+    // Shelf by shelf and place by place, as a change will have to name them again.
     let levels = sqlx::query!(
-        "SELECT i.merchant_id, i.ingredient_id, i.full_level, i.threshold_pct, s.on_hand, s.reserved, s.alert_armed
-         FROM ingredients i JOIN stock s ON s.merchant_id = i.merchant_id AND s.ingredient_id = i.ingredient_id
-         WHERE i.merchant_id = ANY($1)",
+        r#"SELECT s.merchant_id, s.shelf, u.ingredient_id AS "ingredient_id!", u.on_hand AS "on_hand!",
+                  coalesce(s.reserved[u.place], 0) AS "reserved!", s.armed >> (u.place - 1)::int4 & 1 = 1 AS "alert_armed!",
+                  i.full_level, i.threshold_pct
+           FROM shelves s
+           CROSS JOIN unnest(s.ingredient_ids, s.on_hand) WITH ORDINALITY AS u (ingredient_id, on_hand, place)
+           JOIN ingredients i ON i.merchant_id = s.merchant_id AND i.ingredient_id = u.ingredient_id
+           WHERE s.merchant_id = ANY($1) ORDER BY s.merchant_id, s.shelf, u.place"#,
         merchants,
     )
     .fetch_all(&mut *connection)
@@ -43,16 +65,18 @@ pub async fn load(
     .fetch_all(&mut *connection)
     .await?;
 
-    let mut parts: HashMap<i64, (Vec<Ingredient>, Vec<Recipe>)> = known
-        .into_iter()
-        .map(|merchant| (merchant, (Vec::new(), Vec::new())))
-        .collect();
+    let mut parts: HashMap<i64, Parts> = known.into_iter().map(|merchant| (merchant, Parts::default())).collect();
     for row in levels {
-        let Some((ingredients, _)) = parts.get_mut(&row.merchant_id) else {
+        let Some(parts) = parts.get_mut(&row.merchant_id) else {
             continue;
         };
-        ingredients.push(Ingredient {
-            id: IngredientId::new(row.ingredient_id),
+        let id = IngredientId::new(row.ingredient_id);
+        match parts.shelves.last_mut() {
+            Some((shelf, places)) if *shelf == row.shelf => places.push(id),
+            _ => parts.shelves.push((row.shelf, vec![id])),
+        }
+        parts.ingredients.push(Ingredient {
+            id,
             threshold: Threshold {
                 full_level: quantity(row.full_level)?,
                 percent: row.threshold_pct,
@@ -65,7 +89,7 @@ pub async fn load(
         });
     }
     for row in lines {
-        let Some((_, recipes)) = parts.get_mut(&row.merchant_id) else {
+        let Some(Parts { recipes, .. }) = parts.get_mut(&row.merchant_id) else {
             continue;
         };
         let product = ProductId::new(row.product_id);
@@ -81,6 +105,20 @@ pub async fn load(
     }
     Ok(parts
         .into_iter()
-        .map(|(merchant, (ingredients, recipes))| (MerchantId::new(merchant), Pantry::new(ingredients, recipes)))
+        .map(|(merchant, parts)| (MerchantId::new(merchant), parts.together()))
         .collect())
+}
+
+impl Parts {
+    fn together(self) -> Result<Stocked, UnknownIngredient> {
+        let pantry = Pantry::new(self.ingredients, self.recipes)?;
+        let shelves = self
+            .shelves
+            .into_iter()
+            .map(|(number, places)| Shelf::new(number, places, &pantry));
+        Ok(Stocked {
+            shelves: shelves.collect(),
+            pantry,
+        })
+    }
 }

@@ -1,6 +1,6 @@
 //! Catalogues brought in whole: the demo's, a test's, and many at once for a load ([`bulk`]).
 //!
-//! Stock rows are created here, together with their ingredient; from then on the stock-processor alone writes them.
+//! Shelves are created here, together with their ingredients; from then on the stock-processor alone writes them.
 
 pub mod bulk;
 
@@ -99,13 +99,18 @@ pub async fn merchant(database: &Database, new: &NewMerchant) -> Result<Seeded, 
         let id = insert_customer(&mut transaction, merchant_id, customer).await?;
         seeded.customers.insert(customer.reference.clone(), CustomerId::new(id));
     }
+    let mut levels = (Vec::new(), Vec::new());
     for ingredient in &new.ingredients {
         let id = insert_ingredient(&mut transaction, merchant_id, ingredient).await?;
-        insert_stock(&mut transaction, merchant_id, id, ingredient.on_hand).await?;
-        seeded
+        let before = seeded
             .ingredients
             .insert(ingredient.reference.clone(), IngredientId::new(id));
+        if before.is_none() {
+            levels.0.push(id);
+            levels.1.push(ingredient.on_hand);
+        }
     }
+    insert_stock(&mut transaction, merchant_id, &levels.0, &levels.1).await?;
     for product in &new.products {
         let id = insert_product(&mut transaction, merchant_id, product).await?;
         insert_recipe(&mut transaction, merchant_id, id, &product.recipe).await?;
@@ -194,24 +199,32 @@ async fn insert_ingredient(
 async fn insert_stock(
     connection: &mut PgConnection,
     merchant: i64,
-    ingredient: i64,
-    on_hand: i64,
+    ingredients: &[i64],
+    on_hand: &[i64],
 ) -> Result<(), StoreError> {
-    // A row that is there belongs to the stock-processor: left alone, and no movement noted. A level that is below the
-    // threshold from the start has not fallen below it, so nothing is told until it has been above.
+    // What is on a shelf belongs to the stock-processor: left alone, and no movement noted. A level that is below the
+    // threshold from the start has not fallen below it, so nothing is told until it has been above. The merchant's row
+    // is locked since it was inserted or found, so that nobody else numbers its shelves now.
     sqlx::query!(
-        "WITH created AS (
-             INSERT INTO stock (merchant_id, ingredient_id, on_hand, alert_armed)
-             SELECT merchant_id, ingredient_id, $3::int8, $3::int8::numeric * 100 >= full_level::numeric * threshold_pct
-             FROM ingredients WHERE merchant_id = $1 AND ingredient_id = $2
-             ON CONFLICT DO NOTHING
-             RETURNING merchant_id, ingredient_id, on_hand)
+        "WITH placed AS (
+             SELECT ingredient_id, u.on_hand, u.on_hand::numeric * 100 >= full_level::numeric * threshold_pct AS armed,
+                    row_number() OVER (ORDER BY ingredient_id) - 1 AS place
+             FROM unnest($2::int8[], $3::int8[]) AS u (ingredient_id, on_hand)
+             JOIN ingredients USING (ingredient_id)
+             WHERE merchant_id = $1
+               AND NOT EXISTS (SELECT FROM stock WHERE stock.merchant_id = $1 AND stock.ingredient_id = u.ingredient_id)),
+         created AS (
+             INSERT INTO shelves (merchant_id, shelf, armed, ingredient_ids, on_hand)
+             SELECT $1, (SELECT coalesce(max(shelf) + 1, 0) FROM shelves WHERE merchant_id = $1) + place / 64,
+                    bit_or(armed::int4::int8 << (place % 64)::int4), array_agg(ingredient_id ORDER BY place),
+                    array_agg(on_hand ORDER BY place)
+             FROM placed GROUP BY place / 64)
          INSERT INTO stock_movements
              (merchant_id, movement_id, ingredient_id, kind, amount, on_hand, reason, requested_at, decided_at)
-         SELECT merchant_id, gen_random_uuid(), ingredient_id, 'initial', on_hand, on_hand, 'first stock', now(), now()
-         FROM created",
+         SELECT $1, gen_random_uuid(), ingredient_id, 'initial', on_hand, on_hand, 'first stock', now(), now()
+         FROM placed",
         merchant,
-        ingredient,
+        ingredients,
         on_hand,
     )
     .execute(connection)

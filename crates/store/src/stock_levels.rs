@@ -30,7 +30,8 @@ pub struct StockLevel {
 pub async fn list(database: &Database, merchant: MerchantId) -> Result<Vec<StockLevel>, StoreError> {
     let rows = sqlx::query!(
         r#"
-        SELECT ingredient_id, reference, name, unit, full_level, threshold_pct, on_hand, reserved, alert_armed
+        SELECT ingredient_id, reference, name, unit, full_level, threshold_pct,
+               on_hand AS "on_hand!", reserved AS "reserved!", alert_armed AS "alert_armed!"
         FROM ingredients
         JOIN stock USING (merchant_id, ingredient_id)
         WHERE merchant_id = $1

@@ -11,10 +11,11 @@ use schemas::events::{Demand, Micros, OrderCreated, OrderLine};
 use sqlx::types::Uuid;
 use store::{
     Database, StoreError,
-    batch::{self, Batch, DeadLetterRow, MovementRow, OrderOutcome, OrderRow, StockChange},
-    orders, outcomes,
+    batch::{self, Batch, DeadLetterRow, MovementRow, OrderOutcome, OrderRow},
+    orders, outcomes, pantries,
     seed::{self, NewIngredient, NewMerchant, NewProduct, Seeded},
     shards::{self, ShardRow},
+    shelves::ShelfChanges,
     stock_levels,
 };
 
@@ -62,13 +63,15 @@ fn stock(on_hand: i64) -> Stock {
     }
 }
 
-fn sale(seeded: &Seeded, was: i64, is: i64) -> StockChange {
-    StockChange {
-        merchant: seeded.merchant_id,
-        ingredient: seeded.ingredients["a"],
-        was: stock(was),
-        is: stock(is),
-    }
+/// The change of a sale, whatever the row really holds.
+async fn sale(database: &Database, seeded: &Seeded, was: i64, is: i64) -> ShelfChanges {
+    let (merchant, mut connection) = (seeded.merchant_id, database.connection().await.unwrap());
+    let mut found = pantries::load(&mut connection, &[merchant.get()]).await.unwrap();
+    let mut stocked = found.remove(&merchant).unwrap().unwrap();
+    stocked.pantry.restore(&[stock(is)]);
+    let mut changes = ShelfChanges::default();
+    changes.add(merchant, &stocked.shelves, stocked.pantry.ingredients(), &[stock(was)]);
+    changes
 }
 
 fn order(seeded: &Seeded, number: u128) -> OrderCreated {
@@ -124,8 +127,8 @@ async fn orders_are_the_same_row_however_many_come_at_once() {
         ingredient_id: seeded.ingredients["a"],
         amount: quantity(1),
     }];
-    let all: Vec<_> = (0..210).map(|number| order(&seeded, number)).collect();
-    // Few by INSERT, many by COPY.
+    let all: Vec<_> = (0..1510).map(|number| order(&seeded, number)).collect();
+    // Few by INSERT, many by COPY, in more than one message.
     for part in [&all[..10], &all[10..]] {
         let next = row.order_created.next + i64::try_from(part.len()).unwrap();
         let batch = Batch {
@@ -147,6 +150,8 @@ async fn orders_are_the_same_row_however_many_come_at_once() {
     assert_eq!(find(9).await, find(10).await);
     assert_eq!(find(10).await.lines, all[10].lines);
     let ids = [all[9].order_id, all[10].order_id].map(|id| (seeded.merchant_id.get(), id.get()));
+    let written = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM orders_unpacked WHERE demand[2] = 1");
+    assert_eq!(written.fetch_one(&mut connection).await.unwrap(), 1510);
     for outcome in outcomes::stored(&mut connection, &ids).await.unwrap().values() {
         assert_eq!(outcome.demand, demand);
         assert_eq!(outcome.decided_at, Micros(1_763_600_000_999_999));
@@ -161,7 +166,7 @@ async fn who_lost_the_shard_changes_nothing() {
     let mut connection = database.connection().await.unwrap();
     let batch = Batch {
         shards: vec![up_to(&lost, 1)],
-        stock: vec![sale(&seeded, 1000, 999)],
+        stock: sale(&database, &seeded, 1000, 999).await,
         ..Batch::default()
     };
     let refusal = batch::apply(&mut connection, &batch).await.unwrap_err();
@@ -191,7 +196,7 @@ async fn stock_that_is_not_what_was_decided_against_refuses_the_batch() {
     let mut connection = database.connection().await.unwrap();
     let batch = Batch {
         shards: vec![up_to(&row, 1)],
-        stock: vec![sale(&seeded, 900, 899)],
+        stock: sale(&database, &seeded, 900, 899).await,
         ..Batch::default()
     };
     let refusal = batch::apply(&mut connection, &batch).await.unwrap_err();
@@ -213,7 +218,7 @@ async fn a_batch_with_something_refused_is_not_written_at_all() {
     for (orders, is_duplicate) in [(&twice, true), (&refused, false)] {
         let batch = Batch {
             shards: vec![up_to(&row, 2)],
-            stock: vec![sale(&seeded, 1000, 999)],
+            stock: sale(&database, &seeded, 1000, 999).await,
             orders: confirmed(orders, &demand),
             ..Batch::default()
         };

@@ -12,13 +12,13 @@ use store::{
     alerts::{AlertRow, Labels, labels},
     batch::{Batch, DeadLetterRow, MovementRow, OrderOutcome, OrderRow},
     shards::ShardRow,
+    shelves::ShelfChanges,
 };
 use uuid::Uuid;
 
 use crate::{
     decide::Decision,
     item::{Content, Item},
-    shard::Shard,
     worker::{Worker, in_time},
 };
 
@@ -70,11 +70,10 @@ impl Worker {
         shards: Vec<ShardRow>,
         now: Micros,
     ) -> Batch<'a> {
-        let stock = shards
-            .iter()
-            .filter_map(|row| self.shards.get(&row.shard))
-            .flat_map(Shard::changes)
-            .collect();
+        let mut stock = ShelfChanges::default();
+        for shard in shards.iter().filter_map(|row| self.shards.get(&row.shard)) {
+            shard.changes(&mut stock);
+        }
         let mut batch = Batch {
             shards,
             stock,

@@ -13,7 +13,7 @@ use domain::{
     pantry::{Pantry, Stock, UnknownIngredient},
 };
 use lru::LruCache;
-use store::{batch::StockChange, shards::ShardRow};
+use store::{pantries::Stocked, shards::ShardRow, shelves::ShelfChanges};
 
 use crate::{
     assignment::{Start, Stop},
@@ -37,7 +37,7 @@ impl Published {
 
 /// A merchant's pantry, and what its stock was before the batch that is being decided.
 struct Cached {
-    pantry: Pantry,
+    stocked: Stocked,
     before: Option<Box<[Stock]>>,
 }
 
@@ -167,14 +167,14 @@ impl Shard {
     /// Whether the merchant's pantry is here and, where products are named, has them all.
     pub(crate) fn has(&self, merchant: MerchantId, products: impl IntoIterator<Item = domain::ids::ProductId>) -> bool {
         match self.pantries.peek(&merchant) {
-            Some(Ok(cached)) => products.into_iter().all(|product| cached.pantry.sells(product)),
+            Some(Ok(cached)) => products.into_iter().all(|product| cached.stocked.pantry.sells(product)),
             Some(Err(_)) | None => false,
         }
     }
 
-    pub(crate) fn keep(&mut self, merchant: MerchantId, pantry: Result<Pantry, UnknownIngredient>) {
+    pub(crate) fn keep(&mut self, merchant: MerchantId, stocked: Result<Stocked, UnknownIngredient>) {
         self.pantries
-            .put(merchant, pantry.map(|pantry| Cached { pantry, before: None }));
+            .put(merchant, stocked.map(|stocked| Cached { stocked, before: None }));
     }
 
     pub(crate) fn forget(&mut self, merchant: MerchantId) {
@@ -188,9 +188,12 @@ impl Shard {
 
     /// The merchant's pantry, to be looked at.
     pub(crate) fn pantry(&mut self, merchant: MerchantId) -> Option<Result<&Pantry, UnknownIngredient>> {
-        self.pantries
-            .get(&merchant)
-            .map(|cached| cached.as_ref().map(|cached| &cached.pantry).map_err(|error| *error))
+        self.pantries.get(&merchant).map(|cached| {
+            cached
+                .as_ref()
+                .map(|cached| &cached.stocked.pantry)
+                .map_err(|error| *error)
+        })
     }
 
     /// The merchant's pantry, to be changed by a decision of this batch.
@@ -199,6 +202,7 @@ impl Shard {
         if cached.before.is_none() {
             cached.before = Some(
                 cached
+                    .stocked
                     .pantry
                     .ingredients()
                     .iter()
@@ -207,26 +211,20 @@ impl Shard {
             );
             self.changed.push(merchant);
         }
-        Some(&mut cached.pantry)
+        Some(&mut cached.stocked.pantry)
     }
 
-    /// What the batch comes to for every ingredient it changed.
-    pub(crate) fn changes(&self) -> impl Iterator<Item = StockChange> {
-        self.changed.iter().flat_map(|merchant| {
-            let cached = self.pantries.peek(merchant).and_then(|cached| cached.as_ref().ok());
-            cached.into_iter().flat_map(|cached| {
-                let before = cached.before.iter().flat_map(|before| before.iter());
-                let pairs = cached.pantry.ingredients().iter().zip(before);
-                pairs
-                    .filter(|(now, was)| now.stock != **was)
-                    .map(|(now, was)| StockChange {
-                        merchant: *merchant,
-                        ingredient: now.id,
-                        was: *was,
-                        is: now.stock,
-                    })
-            })
-        })
+    /// What the batch comes to for every shelf it changed.
+    pub(crate) fn changes(&self, changes: &mut ShelfChanges) {
+        for merchant in &self.changed {
+            if let Some(Ok(Cached {
+                stocked,
+                before: Some(before),
+            })) = self.pantries.peek(merchant)
+            {
+                changes.add(*merchant, &stocked.shelves, stocked.pantry.ingredients(), before);
+            }
+        }
     }
 
     /// The batch is written: what it came to is what there is now.
@@ -247,7 +245,7 @@ impl Shard {
             if let Some(Ok(cached)) = self.pantries.peek_mut(&merchant)
                 && let Some(before) = cached.before.take()
             {
-                cached.pantry.restore(&before);
+                cached.stocked.pantry.restore(&before);
             }
         }
     }

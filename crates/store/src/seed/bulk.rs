@@ -45,7 +45,7 @@ pub async fn merchants(database: &Database, shape: Shape, mut progress: impl FnM
         first = last + 1;
     }
     // Fresh tables have no statistics, and the first plans without them are poor ones.
-    sqlx::query!("ANALYZE merchants, customers, ingredients, stock, products, recipe_lines")
+    sqlx::query!("ANALYZE merchants, customers, ingredients, shelves, products, recipe_lines")
         .execute(database.pool())
         .await?;
     Ok(created)
@@ -82,13 +82,17 @@ async fn chunk(database: &Database, shape: Shape, first: i64, last: i64) -> Resu
     .await?;
     sqlx::query!(
         "WITH created AS (
-             INSERT INTO stock (merchant_id, ingredient_id, on_hand)
-             SELECT merchant_id, ingredient_id, full_level FROM ingredients WHERE merchant_id = ANY($1)
-             RETURNING merchant_id, ingredient_id, on_hand)
+             INSERT INTO shelves (merchant_id, shelf, armed, ingredient_ids, on_hand)
+             SELECT merchant_id, place / 64, bit_or(1::int8 << (place % 64)::int4), array_agg(ingredient_id ORDER BY place),
+                    array_agg(full_level ORDER BY place)
+             FROM (SELECT *, row_number() OVER (PARTITION BY merchant_id ORDER BY ingredient_id) - 1 AS place
+                   FROM ingredients WHERE merchant_id = ANY($1)) AS placed
+             GROUP BY merchant_id, place / 64
+             RETURNING merchant_id, ingredient_ids, on_hand)
          INSERT INTO stock_movements
              (merchant_id, movement_id, ingredient_id, kind, amount, on_hand, reason, requested_at, decided_at)
-         SELECT merchant_id, gen_random_uuid(), ingredient_id, 'initial', on_hand, on_hand, 'first stock', now(), now()
-         FROM created",
+         SELECT merchant_id, gen_random_uuid(), ingredient_id, 'initial', level, level, 'first stock', now(), now()
+         FROM created, unnest(ingredient_ids, on_hand) AS u (ingredient_id, level)",
         &merchants,
     )
     .execute(&mut *transaction)

@@ -111,8 +111,11 @@ async fn a_hand_in_the_stock_table_is_noticed_and_decided_against() {
     let first = bar.order(&[("burger", 1)]);
     bar.place(&first).await;
     bar.wait_for_row(&first).await;
-    bar.sql("UPDATE stock SET on_hand = 30 WHERE ingredient_id = (SELECT ingredient_id FROM ingredients WHERE reference = 'onion')")
-        .await;
+    bar.sql(
+        "UPDATE shelves SET on_hand[array_position(ingredient_ids, ingredient_id)] = 30
+         FROM ingredients WHERE reference = 'onion' AND ingredient_id = ANY (ingredient_ids)",
+    )
+    .await;
     let (second, third) = (bar.order(&[("burger", 1)]), bar.order(&[("burger", 1)]));
     bar.place_all(&[second.clone(), third.clone()]).await;
     assert_eq!(bar.wait_for_row(&second).await.reason, None);
@@ -174,7 +177,7 @@ async fn a_changed_recipe_is_cooked_from_then_on() {
         let order = bar.order(&[("burger", 1)]);
         bar.place(&order).await;
         bar.wait_for_row(&order).await;
-        let taken: Vec<i64> = sqlx::query_scalar("SELECT unnest(demand) FROM orders WHERE order_id = $1")
+        let taken: Vec<i64> = sqlx::query_scalar("SELECT unnest(longs(demand)) FROM orders WHERE order_id = $1")
             .bind(order.order_id.get())
             .fetch_all(bar.env.store.pool())
             .await

@@ -49,7 +49,7 @@ impl Bar {
                  JOIN (SELECT merchant_id, ingredient_id, sum(amount) AS came FROM stock_movements GROUP BY 1, 2) i
                      USING (merchant_id, ingredient_id)
                  LEFT JOIN (SELECT merchant_id, demand[at] AS ingredient_id, sum(demand[at + 1]) AS went
-                            FROM orders, generate_series(1, cardinality(demand), 2) AS at GROUP BY 1, 2) o
+                            FROM orders_unpacked, generate_series(1, cardinality(demand), 2) AS at GROUP BY 1, 2) o
                      USING (merchant_id, ingredient_id)
                  WHERE s.on_hand <> i.came - coalesce(o.went, 0)",
             )

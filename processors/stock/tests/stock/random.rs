@@ -28,7 +28,10 @@ async fn pantries(bar: &Bar) -> BTreeMap<MerchantId, Pantry> {
     let ids: Vec<i64> = bar.merchants().map(|bar| bar.merchant_id.get()).collect();
     let mut connection = bar.env.store.connection().await.unwrap();
     let loaded = store::pantries::load(&mut connection, &ids).await.unwrap();
-    loaded.into_iter().map(|(id, pantry)| (id, pantry.unwrap())).collect()
+    loaded
+        .into_iter()
+        .map(|(id, pantry)| (id, pantry.unwrap().pantry))
+        .collect()
 }
 
 fn simulate(mut pantries: BTreeMap<MerchantId, Pantry>, orders: &[OrderCreated]) -> Came {

@@ -68,7 +68,7 @@ async fn an_order_that_postgres_has_is_not_placed_again() {
     sqlx::query(
         "INSERT INTO orders (merchant_id, order_id, customer_id, currency, total_minor, status, lines, demand,
              shortfalls, request_hash, placed_at, decided_at, source_partition, source_offset)
-         VALUES ($1, $2, $3, 'EUR', 1250, 'confirmed', ARRAY[$4::bigint, 1, 1250], '{}', '{}', $5, $6::timestamptz,
+         VALUES ($1, $2, $3, 'EUR', 1250, 'confirmed', packed_longs(ARRAY[$4::bigint, 1, 1250]), '', '', $5, $6::timestamptz,
              now(), 0, 0)",
     )
     .bind(shop.merchant.merchant_id.get())

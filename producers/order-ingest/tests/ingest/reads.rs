@@ -9,7 +9,7 @@ use crate::shop::{OTHER_KEY, Shop, send};
 #[tokio::test]
 async fn stock_is_told_per_ingredient() {
     let shop = Shop::open().await;
-    sqlx::query("UPDATE stock SET on_hand = 480, reserved = 20, alert_armed = false WHERE merchant_id = $1")
+    sqlx::query("UPDATE shelves SET on_hand = '{480}', reserved = '{20}', armed = 0 WHERE merchant_id = $1")
         .bind(shop.merchant.merchant_id.get())
         .execute(shop.env.store.pool())
         .await
@@ -34,8 +34,8 @@ async fn a_decided_order_is_told_with_its_outcome() {
     sqlx::query(
         "INSERT INTO orders (merchant_id, order_id, customer_id, currency, total_minor, status, reason, lines, demand,
              shortfalls, placed_at, decided_at, source_partition, source_offset)
-         VALUES ($1, $2, $3, 'EUR', 1250, 'rejected', 'insufficient_stock', ARRAY[$4::bigint, 1, 1250], '{}',
-             ARRAY[$5::bigint, 20, 10], $6::timestamptz, '2030-01-01T00:00:00Z', 0, 0)",
+         VALUES ($1, $2, $3, 'EUR', 1250, 'rejected', 'insufficient_stock', packed_longs(ARRAY[$4::bigint, 1, 1250]), '',
+             packed_longs(ARRAY[$5::bigint, 20, 10]), $6::timestamptz, '2030-01-01T00:00:00Z', 0, 0)",
     )
     .bind(shop.merchant.merchant_id.get())
     .bind(Uuid::parse_str(placed.id()).unwrap())
