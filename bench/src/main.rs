@@ -2,7 +2,7 @@
 //!
 //! `cargo xtask bench` is the way to run it: it starts the servers and builds for release. Each bench is a module with a
 //! `run` that takes the [`load::Load`] and returns its figures; [`run`] is the table of them. To add one: a module, a
-//! variant of [`run::Bench`], a line in [`run::measure`].
+//! variant of [`run::Bench`], a line in `run::measure`.
 
 mod backlog;
 mod charts;

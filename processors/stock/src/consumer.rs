@@ -71,7 +71,7 @@ pub(crate) fn consumer(kafka: &KafkaConfig, args: &Args) -> Result<StockConsumer
         )
         // The default of a second stalls a backlog whenever the local queue was full.
         .set("fetch.queue.backoff.ms", "5")
-        .set("queued.max.messages.kbytes", "32768")
+        .set("queued.max.messages.kbytes", "16384")
         .set("fetch.error.backoff.ms", "100")
         .create_with_context(Rebalances::default())
 }
